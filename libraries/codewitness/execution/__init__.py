@@ -1,0 +1,1 @@
+"""Executing programs: the request, the result and everything that turns one into the other."""

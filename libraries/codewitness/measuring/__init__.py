@@ -1,0 +1,1 @@
+"""Samples, statistics and overlap: arithmetic on times, whatever they were measured on."""

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import compare_skips
+import pytest
+import robot
+
+SUITE = """\
+*** Test Cases ***
+Runs
+    Log    here
+
+Is Skipped
+    Skip    no sessions here
+"""
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("skips")
+    suite = folder / "example.robot"
+    suite.write_text(SUITE)
+    output = folder / "output.xml"
+    assert robot.run(suite, output=output, log=None, report=None, console="none") == 0
+    return output
+
+
+@pytest.mark.parametrize(
+    ("listed", "status", "said"),
+    [
+        ("# why\n\nExample.Is Skipped\n", 0, "1 skipped, 1 in the list, 0 differences"),
+        ("", 1, "skipped, not in the list: Example.Is Skipped: no sessions here"),
+        ("Example.Is Skipped\nExample.Runs\n", 1, "in the list, not skipped: Example.Runs"),
+        ("Example.Is Skipped\nGone\n", 1, "in the list, not skipped: Gone"),
+    ],
+)
+def test_skips_are_compared_both_ways(
+    output: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    listed: str,
+    status: int,
+    said: str,
+) -> None:
+    expected = tmp_path / "expected.txt"
+    expected.write_text(listed)
+    assert compare_skips.main([str(output), str(expected)]) == status
+    assert said in capsys.readouterr().out.splitlines()

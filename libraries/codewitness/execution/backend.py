@@ -1,0 +1,204 @@
+"""Executing through ``POST /api/v2/execute`` of a backend."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+
+from codewitness.execution.answers import read_result, read_runtimes
+from codewitness.execution.credentials import BackendCredentials
+from codewitness.execution.endpoint import parse_endpoint
+from codewitness.execution.http_client import HttpAnswer, HttpCall, HttpClient
+from codewitness.execution.model import (
+    ExecutionError,
+    ExecutionRequest,
+    ExecutionResult,
+    PlatformFault,
+    RequestRefused,
+    Runtime,
+)
+from codewitness.execution.piston import request_to_json
+
+_HEADERS = {
+    "Accept": "application/json",
+    "Content-Type": "application/json",
+    "User-Agent": "codewitness",
+}
+
+
+class BackendExecutor:
+    """Executes through a backend that speaks the Piston v2 API.
+
+    Connections are kept alive between requests for 1.5 s, which is less than what servers
+    usually grant. A request is repeated, at most twice, only when it surely never ran: its
+    connection could not be established, or the answer was 429 or 503 with a Retry-After that
+    ends before the deadline. Every repetition is listed in ``retries`` of the result or fault.
+
+    Statuses 400, 406, 409, 411, 413, 414, 415, 422 and 431 refuse the request
+    (:class:`RequestRefused`), unless an HTML page shows that something else answered. Every
+    other status but 200 is a :class:`PlatformFault`.
+
+    Args:
+        endpoint: Base URL, URL with a path prefix, or full URL of the execute route.
+        credentials: What the backend wants to see; nothing by default.
+        deadline: Seconds that one call may take in all.
+        verify: Whether the server's certificate is checked.
+        ca_bundle: PEM file with the certificate authorities to trust instead of the system's;
+            see :class:`codewitness.execution.http_client.HttpClient` for what the environment
+            says in its place, and for proxies.
+
+    Raises:
+        ValueError: The endpoint, the CA bundle or the proxy can't be used.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        credentials: BackendCredentials | None = None,
+        deadline: float = 30.0,
+        verify: bool = True,
+        ca_bundle: str | None = None,
+    ) -> None:
+        self._endpoint = parse_endpoint(endpoint)
+        self._deadline = deadline
+        self._name = f"backend {self.base_url}"
+        self._client = HttpClient(
+            self._endpoint, credentials=credentials, verify=verify, ca_bundle=ca_bundle
+        )
+
+    @property
+    def base_url(self) -> str:
+        """Root of the API, with a final slash."""
+        return self._endpoint.base_url
+
+    @property
+    def execute_url(self) -> str:
+        """Full URL of the execute route."""
+        return self._endpoint.execute_url
+
+    def execute(
+        self, request: ExecutionRequest, *, deadline: float | None = None
+    ) -> ExecutionResult:
+        """Run one program and wait for its end.
+
+        Args:
+            request: What to run.
+            deadline: Seconds for this call, if not those of the executor.
+
+        Raises:
+            RequestRefused: The backend refused the request.
+            PlatformFault: There was no answer of an execute API.
+        """
+        answer = self._client.send(self._execute_call(request), deadline or self._deadline)
+        return self._read(answer)
+
+    def execute_many(
+        self, requests: Sequence[ExecutionRequest], *, deadline: float | None = None
+    ) -> list[ExecutionResult | ExecutionError]:
+        """Run programs all at once, each over a connection of its own, and wait for all.
+
+        Args:
+            requests: What to run.
+            deadline: Seconds for each call, if not those of the executor.
+
+        Returns:
+            In the order of the requests, what :meth:`execute` would return or raise.
+        """
+        prepared = [self._prepare(request) for request in requests]
+        calls = [it for it in prepared if isinstance(it, HttpCall)]
+        answers = iter(self._client.send_all(calls, deadline or self._deadline))
+        return [self._outcome(next(answers)) if isinstance(it, HttpCall) else it for it in prepared]
+
+    def runtimes(self) -> Sequence[Runtime]:
+        """Return the languages that the backend lists.
+
+        Raises:
+            PlatformFault: There was no such list.
+        """
+        call = HttpCall(
+            "GET",
+            self._endpoint.url("runtimes"),
+            headers={name: _HEADERS[name] for name in ("Accept", "User-Agent")},
+            retry_when_told=True,
+        )
+        answer = self._client.send(call, self._deadline)
+        return read_runtimes(answer, credentials=self._client.credentials)
+
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        deadline: float | None = None,
+    ) -> HttpAnswer:
+        """Send exactly this request and return the answer, whatever its status.
+
+        Nothing is added but Host, Content-Length and the credentials, which a header given
+        here replaces. Redirects are not followed, and no status is retried.
+
+        Args:
+            method: HTTP method.
+            path: Relative to the API's root, or from the root of the host with a slash first.
+            body: Bytes of the body, or ``None`` for none.
+            headers: Headers; without Content-Type none is sent.
+            deadline: Seconds for this call, if not those of the executor.
+
+        Raises:
+            PlatformFault: There was no complete answer.
+        """
+        call = HttpCall(method, self._endpoint.url(path), body, headers or {})
+        return self._client.send(call, deadline or self._deadline)
+
+    def close(self) -> None:
+        """Close all connections; calls in flight are given up."""
+        self._client.close()
+
+    def __enter__(self) -> BackendExecutor:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _execute_call(self, request: ExecutionRequest) -> HttpCall:
+        return HttpCall(
+            "POST",
+            self._endpoint.execute_url,
+            _encode(request_to_json(request)),
+            _HEADERS,
+            retry_when_told=True,
+        )
+
+    def _prepare(self, request: ExecutionRequest) -> HttpCall | RequestRefused:
+        try:
+            return self._execute_call(request)
+        except RequestRefused as refused:
+            return refused
+
+    def _outcome(self, answer: HttpAnswer | PlatformFault) -> ExecutionResult | ExecutionError:
+        if isinstance(answer, PlatformFault):
+            return answer
+        try:
+            return self._read(answer)
+        except ExecutionError as error:
+            return error
+
+    def _read(self, answer: HttpAnswer) -> ExecutionResult:
+        return read_result(answer, executor=self._name, credentials=self._client.credentials)
+
+
+def _encode(document: object) -> bytes:
+    # Not escaped, as other clients send it and as it is shortest. Lone surrogates have no
+    # UTF-8 and can only be escaped.
+    try:
+        return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        return json.dumps(document, separators=(",", ":")).encode()

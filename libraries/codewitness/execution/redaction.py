@@ -1,0 +1,89 @@
+"""Keeping secrets out of everything that is shown or written."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+REDACTED = "<redacted>"
+
+SECRET_VARIABLES = (
+    "BACKEND_AUTHORIZATION",
+    "BACKEND_API_KEY",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+    "AZURE_PASSWORD",
+    "IDENTITY_HEADER",
+    "MSI_SECRET",
+)
+"""Environment variables whose values must never be shown."""
+
+# Shorter values would turn ordinary words of a report into riddles.
+_SHORTEST_SECRET = 6
+
+_SHAPES = (
+    # JSON Web Token, wherever it stands.
+    (re.compile(r"\beyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)?"), REDACTED),
+    (re.compile(r"(?i)\b(bearer|basic)\s+[a-z0-9._~+/-]{8,}=*"), rf"\1 {REDACTED}"),
+    (
+        re.compile(
+            r"(?i)\b((?:x-)?api[-_]?key|ocp-apim-subscription-key|x-functions-key|subscription-key"
+            r"|access_token|client_secret|password|sig)(\"?\s*[:=]\s*\"?)[^\s\"'&,;<]{6,}"
+        ),
+        rf"\1\2{REDACTED}",
+    ),
+    # User name and password of a URL.
+    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^\s/@'\"]+@"), rf"\1{REDACTED}@"),
+)
+
+
+def redact(text: str, environ: Mapping[str, str] | None = None) -> str:
+    """Replace every secret in a text by ``<redacted>``.
+
+    Secrets are the values of :data:`SECRET_VARIABLES`, alone and without their scheme
+    (``Bearer``), and whatever has the shape of a token, key, password or URL user name.
+
+    Args:
+        text: Anything that is about to be shown.
+        environ: Environment that holds the secrets, by default the process's own.
+    """
+    for secret in _secrets(os.environ if environ is None else environ):
+        text = text.replace(secret, REDACTED)
+    for shape, replacement in _SHAPES:
+        text = shape.sub(replacement, text)
+    return text
+
+
+def _secrets(environ: Mapping[str, str]) -> list[str]:
+    found: set[str] = set()
+    for name in SECRET_VARIABLES:
+        value = environ.get(name, "").strip()
+        for part in (value, value.partition(" ")[2].strip()):
+            if len(part) >= _SHORTEST_SECRET:
+                # As itself, and as it reads inside JSON.
+                found |= {part, json.dumps(part)[1:-1]}
+    return sorted(found, key=len, reverse=True)
+
+
+def redact_stack(body: str) -> str:
+    """Take the stack trace out of an error body; only its first line, without paths, stays.
+
+    Piston answers malformed JSON with ``{"stack": …}``, which exposes paths of the server
+    (contract, section 2).
+    """
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return body
+    if not isinstance(document, dict) or "stack" not in document:
+        return body
+    return json.dumps(document | {"stack": first_line_of_stack(document["stack"])})
+
+
+def first_line_of_stack(stack: Any) -> str:
+    """Return what went wrong, without the frames and paths of a stack trace."""
+    first = str(stack).strip().partition("\n")[0]
+    return re.sub(r"(?:[a-zA-Z]:)?(?:[\\/][\w.@-]+){2,}(?::\d+)*", "<path>", first)

@@ -213,6 +213,21 @@ _RULES = (
         kinds=(FaultKind.TLS,),
     ),
     _Rule(
+        "C9",
+        "the gateway waited in vain for the service behind it",
+        "repeat alone; if that works, give the service more workers; look for calls without time "
+        "limits",
+        statuses=(504, 408),
+    ),
+    _Rule(
+        "N9",
+        "the service does not speak TLS on this port, or does not answer at all",
+        "write http:// in ENDPOINT if the port speaks plain http; else check host, port and "
+        "firewall",
+        kinds=(FaultKind.TIMEOUT,),
+        text=r"TLS handshake was not done",
+    ),
+    _Rule(
         "N11",
         "a firewall drops the packets, the host is down, or the name server does not answer",
         "check host and port of ENDPOINT, the network or VPN, and the firewall's rules",
@@ -372,13 +387,6 @@ _RULES = (
         statuses=(503,),
     ),
     _Rule(
-        "C9",
-        "the gateway waited in vain for the service behind it",
-        "repeat alone; if that works, give the service more workers; look for calls without time "
-        "limits",
-        statuses=(504, 408),
-    ),
-    _Rule(
         "C10",
         "the service failed inside; an empty body is what Piston answers when it can't set up the "
         "job",
@@ -414,7 +422,7 @@ _RULES = (
         "instead of bytes",
         "compare Content-Length with the body; look at the gateway's limits on answers",
         kinds=(FaultKind.BAD_ANSWER,),
-        text=r"breaks off|empty body",
+        text=r"breaks off|empty body|Content-Length",
     ),
     _Rule(
         "X0",

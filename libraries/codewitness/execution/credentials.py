@@ -21,6 +21,7 @@ CREDENTIAL_VARIABLES = (
 """Environment variables that :meth:`BackendCredentials.from_environment` reads."""
 
 _REFRESH_MARGIN = 300.0
+_PAUSE_AFTER_FAILURE = 30.0
 
 
 class AccessToken(Protocol):
@@ -114,20 +115,12 @@ class BackendCredentials:
 
     def ready_headers(self) -> dict[str, str] | None:
         """Return the headers to send, or ``None`` when a token must be fetched first."""
-        headers = {}
-        if self.api_key:
-            headers[self.api_key_header] = self.api_key
-        if self.authorization:
-            headers["Authorization"] = self.authorization
-        if self.scope:
-            token = self._token
-            if token is None or time.time() >= self._refresh_at:
-                return None
-            headers["Authorization"] = f"Bearer {token.token}"
-        return headers
+        if self.scope and time.time() >= self._refresh_at:
+            return None
+        return self._headers()
 
-    def fetch_token(self) -> None:
-        """Get a token for the scope, unless one is at hand that is not about to expire.
+    def fetch_headers(self) -> dict[str, str]:
+        """Return the headers to send, after getting a token if one is due.
 
         Blocks while azure-identity asks its identity service. A token that is still valid
         stays in use when a new one can't be had.
@@ -136,18 +129,33 @@ class BackendCredentials:
             Exception: Whatever azure-identity raised, and no valid token is at hand.
         """
         with self._lock:
-            if self.ready_headers() is not None or not self.scope:
-                return
-            now = time.time()
-            try:
-                token = self._source()(self.scope)
-            except Exception:
-                if self._token is None or self._token.expires_on <= now:
-                    raise
-                return
-            # A short-lived token is used for most of its life, too.
-            margin = min(_REFRESH_MARGIN, max(0.0, token.expires_on - now) / 10)
-            self._token, self._refresh_at = token, token.expires_on - margin
+            ready = self.ready_headers()
+            if ready is None and self.scope:
+                self._renew(self.scope)
+            return ready or self._headers()
+
+    def _renew(self, scope: str) -> None:
+        now = time.time()
+        try:
+            token = self._source()(scope)
+        except Exception:
+            if self._token is None or self._token.expires_on <= now:
+                raise
+            self._refresh_at = min(now + _PAUSE_AFTER_FAILURE, self._token.expires_on)
+            return
+        # A short-lived token is used for most of its life, too.
+        margin = min(_REFRESH_MARGIN, max(0.0, token.expires_on - now) / 10)
+        self._token, self._refresh_at = token, token.expires_on - margin
+
+    def _headers(self) -> dict[str, str]:
+        headers = {}
+        if self.api_key:
+            headers[self.api_key_header] = self.api_key
+        if self.authorization:
+            headers["Authorization"] = self.authorization
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token.token}"
+        return headers
 
     def _source(self) -> TokenSource:
         if self.token_source is None:

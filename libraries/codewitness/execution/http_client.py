@@ -143,7 +143,7 @@ class HttpClient:
         self._proxy = _proxy_for(endpoint)
         self._ssl = _ssl_context(ca_bundle) if endpoint.is_tls and verify else verify
         self._session: aiohttp.ClientSession | None = None
-        self._fetching: asyncio.Future[None] | None = None
+        self._fetching: asyncio.Future[dict[str, str]] | None = None
         self._loop = _LoopThread("http-client")
 
     @property
@@ -277,25 +277,24 @@ class HttpClient:
                 ),
                 timeout=aiohttp.ClientTimeout(total=None, connect=_CONNECT_LIMIT),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                trace_configs=[_tracing()],
+                trace_configs=[_tracing(self._endpoint.is_tls)],
             )
         return self._session
 
     async def _credential_headers(self, given: Mapping[str, str]) -> dict[str, str]:
         headers = self._credentials.ready_headers()
         if headers is None:
-            await self._fetch_token()
-            headers = self._credentials.ready_headers() or {}
+            headers = await self._fetch_headers()
         own = {name.lower() for name in given}
         return {name: value for name, value in headers.items() if name.lower() not in own}
 
-    async def _fetch_token(self) -> None:
+    async def _fetch_headers(self) -> dict[str, str]:
         # One fetch serves all requests that wait for it, whether it succeeds or not.
         if self._fetching is None:
-            self._fetching = asyncio.ensure_future(_in_thread(self._credentials.fetch_token))
+            self._fetching = asyncio.ensure_future(_in_thread(self._credentials.fetch_headers))
         fetching = self._fetching
         try:
-            await asyncio.shield(fetching)
+            return await asyncio.shield(fetching)
         except asyncio.CancelledError:
             raise
         except Exception as error:
@@ -435,11 +434,16 @@ def _classify_unreadable(error: aiohttp.ClientResponseError) -> tuple[FaultKind,
     # A TLS server answers plain text with an alert record: type 21, version 3.x.
     if "\\x15\\x03" in error.message:
         return FaultKind.TLS, "the service speaks TLS, but the endpoint's URL says http"
+    # aiohttp marks what it could not read; when that is not the first byte, it comes after a
+    # first answer that was readable.
+    if error.message.startswith("Bad status") and error.message.rpartition("\n")[2].find("^") > 4:
+        return FaultKind.BAD_ANSWER, "more bytes come after the body than Content-Length allows"
     return FaultKind.NOT_THE_API, f"the answer is not HTTP: {' '.join(error.message.split())[:200]}"
 
 
-def _tracing() -> aiohttp.TraceConfig:
+def _tracing(is_tls: bool) -> aiohttp.TraceConfig:
     trace = aiohttp.TraceConfig()
+    connecting = "connecting with the TLS handshake" if is_tls else "connecting"
 
     def on(signal: Any, change: Callable[[_Progress], None]) -> None:
         async def note(_session: object, context: Any, _parameters: object) -> None:
@@ -454,8 +458,8 @@ def _tracing() -> aiohttp.TraceConfig:
         return lambda progress: vars(progress).update(connected=True, reused=reused)
 
     on(trace.on_dns_resolvehost_start, doing("looking up the host name"))
-    on(trace.on_dns_resolvehost_end, doing("connecting"))
-    on(trace.on_connection_create_start, doing("connecting"))
+    on(trace.on_dns_resolvehost_end, doing(connecting))
+    on(trace.on_connection_create_start, doing(connecting))
     on(trace.on_connection_create_end, connected(reused=False))
     on(trace.on_connection_reuseconn, connected(reused=True))
     return trace

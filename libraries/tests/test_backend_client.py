@@ -482,7 +482,7 @@ def test_http_to_the_tls_port_of_a_web_server(serve: Serve, connect: Connect) ->
 
 def test_unusable_bundle_is_named(tmp_path: Path) -> None:
     missing = tmp_path / "missing.pem"
-    with pytest.raises(ValueError, match=r"missing.pem' \(ca_bundle\) can't be used: no such file"):
+    with pytest.raises(ValueError, match=r"missing.pem' can't be used: no such file"):
         BackendExecutor("https://localhost", ca_bundle=str(missing))
     nonsense = tmp_path / "nonsense.pem"
     nonsense.write_text("nonsense")
@@ -847,6 +847,7 @@ def test_credentials_are_sent_and_never_shown(serve: Serve, connect: Connect) ->
     executor.exchange("GET", "runtimes", headers={"authorization": "Bearer mine"})
     assert b"abcdef123456" not in server.requests[1]
     shown = f"{fault} {fault.cause} {fault.body} {fault!r} {credentials!r} {vars(fault)}"
+    assert "abcdef123456" not in f"{executor.exchange('GET', 'runtimes')} {executor.curl_options}"
     assert "abcdef123456" not in shown
     assert "k-987654321" not in shown
     assert "BACKEND_AUTHORIZATION" in fault.detail

@@ -78,6 +78,11 @@ class BackendExecutor:
         """Full URL of the execute route."""
         return self._endpoint.execute_url
 
+    @property
+    def curl_options(self) -> tuple[str, ...]:
+        """Options, quoted for a POSIX shell, that let curl reach the backend as this does."""
+        return self._client.curl_options
+
     def execute(
         self, request: ExecutionRequest, *, deadline: float | None = None
     ) -> ExecutionResult:

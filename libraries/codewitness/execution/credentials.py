@@ -167,6 +167,20 @@ class BackendCredentials:
             self.token_source = DefaultAzureCredential(**options).get_token
         return self.token_source
 
+    def curl_options(self) -> tuple[str, ...]:
+        """Return curl's options for the same headers, with secrets as shell variables."""
+        options = []
+        if self.api_key:
+            options.append(f'-H "{self.api_key_header}: $BACKEND_API_KEY"')
+        if self.authorization:
+            options.append('-H "Authorization: $BACKEND_AUTHORIZATION"')
+        if self.scope:
+            options.append(
+                '-H "Authorization: Bearer $(az account get-access-token --scope $BACKEND_SCOPE '
+                '--query accessToken -o tsv)"'
+            )
+        return tuple(options)
+
     def describe(self) -> str:
         """Say which credentials are in use and what their token claims, without secrets."""
         used = []

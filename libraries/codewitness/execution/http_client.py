@@ -14,6 +14,7 @@ import contextlib
 import email.utils
 import ipaddress
 import os
+import shlex
 import socket
 import ssl
 import threading
@@ -49,39 +50,6 @@ _GRACE = 10.0
 
 
 @dataclass(frozen=True)
-class HttpAnswer:
-    """An answer as it came, whatever its status.
-
-    Attributes:
-        status: HTTP status.
-        reason: Text beside the status.
-        headers: Response headers; names are case-insensitive.
-        body: The whole body, decompressed.
-        elapsed: Seconds between asking and having the whole answer.
-        url: URL that was asked.
-        retries: One line for every attempt that came before this answer.
-    """
-
-    status: int
-    reason: str
-    headers: Mapping[str, str]
-    body: bytes
-    elapsed: float
-    url: str
-    retries: tuple[str, ...] = ()
-
-    @property
-    def text(self) -> str:
-        """The body as text; bytes that are not UTF-8 show as U+FFFD."""
-        return self.body.decode("utf-8", "replace")
-
-    @property
-    def content_type(self) -> str:
-        """Media type in lower case without parameters, empty when there is none."""
-        return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-
-
-@dataclass(frozen=True)
 class HttpCall:
     """One request to be sent.
 
@@ -98,6 +66,51 @@ class HttpCall:
     body: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     retry_when_told: bool = False
+
+
+@dataclass(frozen=True)
+class HttpAnswer:
+    """An answer as it came, whatever its status.
+
+    Attributes:
+        status: HTTP status.
+        reason: Text beside the status.
+        headers: Response headers; names are case-insensitive.
+        body: The whole body, decompressed.
+        elapsed: Seconds between asking and having the whole answer.
+        call: What was sent, without the credentials.
+        retries: One line for every attempt that came before this answer.
+    """
+
+    status: int
+    reason: str
+    headers: Mapping[str, str]
+    body: bytes
+    elapsed: float
+    call: HttpCall
+    retries: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        # Robot logs what a keyword returns at level TRACE, and a body may echo a credential.
+        return redact(
+            f"<HTTP {self.status} {self.reason} to {self.call.method} {self.url}, "
+            f"{len(self.body)} bytes>"
+        )
+
+    @property
+    def url(self) -> str:
+        """URL that was asked."""
+        return self.call.url
+
+    @property
+    def text(self) -> str:
+        """The body as text; bytes that are not UTF-8 show as U+FFFD."""
+        return self.body.decode("utf-8", "replace")
+
+    @property
+    def content_type(self) -> str:
+        """Media type in lower case without parameters, empty when there is none."""
+        return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
 @dataclass
@@ -141,7 +154,8 @@ class HttpClient:
         self._endpoint = endpoint
         self._credentials = credentials or BackendCredentials()
         self._proxy = _proxy_for(endpoint)
-        self._ssl = _ssl_context(ca_bundle) if endpoint.is_tls and verify else verify
+        self._bundle = _find_bundle(ca_bundle) if endpoint.is_tls and verify else None
+        self._ssl = _ssl_context(self._bundle) if endpoint.is_tls and verify else verify
         self._session: aiohttp.ClientSession | None = None
         self._fetching: asyncio.Future[dict[str, str]] | None = None
         self._loop = _LoopThread("http-client")
@@ -150,6 +164,25 @@ class HttpClient:
     def credentials(self) -> str:
         """Which credentials are sent, without their values."""
         return self._credentials.describe()
+
+    @property
+    def curl_options(self) -> tuple[str, ...]:
+        """Options, quoted for a POSIX shell, that let curl reach the endpoint as this does.
+
+        Secrets appear as the shell variables that hold them.
+        """
+        options = list(self._credentials.curl_options())
+        if self._endpoint.is_tls and self._ssl is False:
+            options.append("--insecure")
+        if self._bundle:
+            name = "--capath" if Path(self._bundle).is_dir() else "--cacert"
+            options.append(f"{name} {shlex.quote(self._bundle)}")
+        if self._proxy is None and urllib.request.getproxies_environment():
+            options.append("--noproxy '*'")
+        elif self._proxy and not self._endpoint.is_tls:
+            # curl takes the proxy for http from the variable in lower case only.
+            options.append('--proxy "${http_proxy:-$HTTP_PROXY}"')
+        return tuple(options)
 
     def send(self, call: HttpCall, deadline: float) -> HttpAnswer:
         """Send one request and return its answer, whatever the status.
@@ -211,14 +244,13 @@ class HttpClient:
         give_up = time.perf_counter() + deadline
         progress.doing = "getting a token"
         headers = {**call.headers, **await self._credential_headers(call.headers)}
-        call = replace(call, headers=headers)
         # Connections that the service has closed meanwhile are noticed before one is reused.
         await asyncio.sleep(0)
         start = time.perf_counter()
         while True:
             vars(progress).update(vars(_Progress()))
             try:
-                answer = await self._attempt(call, start, progress)
+                answer = await self._attempt(call, headers, start, progress)
             except Exception as error:
                 elapsed = time.perf_counter() - start
                 wait = _wait_before_reconnect(error, len(retries))
@@ -239,12 +271,14 @@ class HttpClient:
             progress.doing = "waiting to try again"
             await asyncio.sleep(wait)
 
-    async def _attempt(self, call: HttpCall, start: float, progress: _Progress) -> HttpAnswer:
+    async def _attempt(
+        self, call: HttpCall, headers: Mapping[str, str], start: float, progress: _Progress
+    ) -> HttpAnswer:
         async with self._open_session().request(
             call.method,
             call.url,
             data=call.body,
-            headers=call.headers,
+            headers=headers,
             skip_auto_headers=_ADDED_BY_AIOHTTP,
             allow_redirects=False,
             proxy=self._proxy,
@@ -263,7 +297,7 @@ class HttpClient:
                 headers=response.headers,
                 body=bytes(body),
                 elapsed=time.perf_counter() - start,
-                url=call.url,
+                call=call,
             )
 
     def _open_session(self) -> aiohttp.ClientSession:
@@ -496,24 +530,24 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _ssl_context(ca_bundle: str | None) -> ssl.SSLContext:
-    source, bundle = "ca_bundle", ca_bundle
-    for name in ("CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
-        if bundle:
-            break
-        source, bundle = name, os.environ.get(name)
+def _find_bundle(given: str | None) -> str | None:
+    names = ("CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+    return given or next(filter(None, map(os.environ.get, names)), None)
+
+
+def _ssl_context(bundle: str | None) -> ssl.SSLContext:
     if not bundle:
         return ssl.create_default_context()
-    path = Path(bundle)
     try:
-        if path.is_dir():
+        if Path(bundle).is_dir():
             return ssl.create_default_context(capath=bundle)
         return ssl.create_default_context(cafile=bundle)
     except OSError as error:
-        reason = "is no PEM file" if isinstance(error, ssl.SSLError) else _say(error)
+        reason = "it is no PEM file" if isinstance(error, ssl.SSLError) else _say(error)
         raise ValueError(
-            f"the CA bundle '{bundle}' ({source}) can't be used: {reason}; give a PEM file with "
-            "the certificate authorities to trust"
+            f"the CA bundle '{bundle}' can't be used: {reason}; give a PEM file with the "
+            "certificate authorities to trust as CA_BUNDLE (in the environment also "
+            "REQUESTS_CA_BUNDLE or SSL_CERT_FILE)"
         ) from error
 
 

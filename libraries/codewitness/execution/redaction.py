@@ -25,18 +25,20 @@ SECRET_VARIABLES = (
 _SHORTEST_SECRET = 6
 
 _SHAPES = (
-    # JSON Web Token, wherever it stands.
-    (re.compile(r"\beyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)?"), REDACTED),
+    # JSON Web Token, wherever it stands. Bounds keep the time for long texts in proportion.
+    (re.compile(r"\beyJ[\w-]{5,2000}\.[\w-]{5,}(?:\.[\w-]*)?"), REDACTED),
     (re.compile(r"(?i)\b(bearer|basic)\s+[a-z0-9._~+/-]{8,}=*"), rf"\1 {REDACTED}"),
     (
         re.compile(
             r"(?i)\b((?:x-)?api[-_]?key|ocp-apim-subscription-key|x-functions-key|subscription-key"
-            r"|access_token|client_secret|password|sig)(\"?\s*[:=]\s*\"?)[^\s\"'&,;<]{6,}"
+            r"|access_token|client_secret|password|sig)(\"?\s*[:=]\s*\"?)"
+            # A shell variable in a command that people shall repeat is no secret.
+            r"(?!\$[A-Z_]+\")[^\s\"'&,;<]{6,}"
         ),
         rf"\1\2{REDACTED}",
     ),
     # User name and password of a URL.
-    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^\s/@'\"]+@"), rf"\1{REDACTED}@"),
+    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]{0,30}://)[^\s/@'\"]+@"), rf"\1{REDACTED}@"),
 )
 
 

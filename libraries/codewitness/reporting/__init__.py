@@ -1,0 +1,1 @@
+"""Saying what went wrong: diagnoses, failure cards, and visible white space."""

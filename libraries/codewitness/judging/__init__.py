@@ -1,0 +1,1 @@
+"""Test cases, output comparison and verdicts: bytes in, judgement out, no executor in sight."""

@@ -1,0 +1,3 @@
+read -r code
+echo "leaving with $code"
+exit "$code"

@@ -1,0 +1,3 @@
+count = int(input())
+for _ in range(count):
+    print("Hello")

@@ -4,12 +4,11 @@ import asyncio
 import http.client
 import json
 import socket
-import statistics
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -212,6 +211,18 @@ REFUSED = [
         400,
         "x-3 runtime is unknown",
     ),
+    (
+        "application/json",
+        b'{"language": "python", "version": "latest", "files": []}',
+        400,
+        "python-latest runtime is unknown",
+    ),
+    (
+        "application/json",
+        b'{"language": "py", "version": ">=3.11", "files": []}',
+        400,
+        "files must include at least one utf8 encoded file",
+    ),
 ]
 
 
@@ -310,9 +321,12 @@ def test_fifty_requests_at_once(port: int) -> None:
     assert [answer["run"]["stdout"] for answer in answers] == [f"{i}\n" for i in range(50)]
 
 
-class Slow(Answering):
+class Gated(Answering):
+    """Holds every program back until the gate is opened."""
+
     def __init__(self) -> None:
         super().__init__(ExecutionResult("python", "3", Stage(code=0), Provenance("test")))
+        self.gate = threading.Event()
         self.running = 0
         self.most = 0
         self.lock = threading.Lock()
@@ -321,28 +335,36 @@ class Slow(Answering):
         with self.lock:
             self.running += 1
             self.most = max(self.most, self.running)
-        time.sleep(0.1)
+        self.gate.wait(30)
         with self.lock:
             self.running -= 1
         return super().execute(request)
 
 
+def eventually(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 20
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return condition()
+
+
 def test_further_requests_wait_but_bad_ones_do_not() -> None:
-    executor = Slow()
+    executor = Gated()
     with (
         serving(executor, BackendConfig(max_concurrent_jobs=2)) as port,
         ThreadPoolExecutor(10) as threads,
     ):
-        answers = threads.map(lambda _: Client(port).run("")[0], range(10))
-        start = time.perf_counter()
+        answers = [threads.submit(Client(port).run, "") for _ in range(10)]
+        assert eventually(lambda: executor.running == 2)
         assert Client(port).run("", files=[])[0] == 400
-        assert time.perf_counter() - start < 0.4
-        assert list(answers) == [200] * 10
+        assert not any(answer.done() for answer in answers)
+        executor.gate.set()
+        assert [answer.result(20)[0] for answer in answers] == [200] * 10
     assert executor.most == 2
 
 
 def test_a_client_that_goes_away_leaves_nothing_behind() -> None:
-    executor = Slow()
+    executor = Gated()
     body = json.dumps({"language": "python", "version": "*", "files": [{"content": ""}]}).encode()
     head = b"POST /api/v2/execute HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     with serving(executor, BackendConfig(max_concurrent_jobs=2)) as port:
@@ -350,24 +372,7 @@ def test_a_client_that_goes_away_leaves_nothing_behind() -> None:
             for _ in range(5):
                 with socket.create_connection(("127.0.0.1", port), timeout=5) as peer:
                     peer.sendall(head + b"Content-Length: %d\r\n\r\n" % len(body) + sent)
+        executor.gate.set()
         assert Client(port).run("")[0] == 200
-        deadline = time.monotonic() + 5
-        while len(executor.seen) < 6 and time.monotonic() < deadline:
-            time.sleep(0.02)
+        assert eventually(lambda: len(executor.seen) == 6)
         assert executor.running == 0
-    assert len(executor.seen) == 6
-
-
-def test_what_the_backend_adds() -> None:
-    executor = Answering(ExecutionResult("python", "3", Stage(b"x", code=0), Provenance("test")))
-    with serving(executor) as port:
-        client = Client(port)
-        client.run("")
-        times = []
-        for _ in range(100):
-            start = time.perf_counter()
-            client.run("")
-            times.append(time.perf_counter() - start)
-    # The aim is 3 ms; the rest is room for other work on the machine.
-    assert statistics.median(times) < 0.02
-    print(f"overhead of the backend: {statistics.median(times) * 1000:.2f} ms at the median")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from codewitness.embedded.validation import LimitCeilings, parse_body, read_request
 from codewitness.execution.model import (
@@ -26,6 +27,7 @@ from codewitness.execution.piston import (
     provenance_to_header,
     result_to_json,
 )
+from codewitness.execution.versions import highest_match, parse_version
 
 Generation = Literal["a", "b"]
 
@@ -51,7 +53,12 @@ class BackendConfig:
     max_concurrent_jobs: int = 64
 
 
-def create_app(executor: Executor, config: BackendConfig | None = None) -> web.Application:
+def create_app(
+    executor: Executor,
+    config: BackendConfig | None = None,
+    *,
+    middlewares: Sequence[Middleware] = (),
+) -> web.Application:
     """Return an application that answers Piston v2 requests through an executor.
 
     The application closes the executor when it shuts down, which ends what still runs.
@@ -59,9 +66,13 @@ def create_app(executor: Executor, config: BackendConfig | None = None) -> web.A
     Args:
         executor: Runs the programs; called from several threads at once.
         config: Defaults to Piston's own limits.
+        middlewares: Further ones, around everything that the application does itself.
     """
-    backend = _Backend(executor, config or BackendConfig())
-    app = web.Application(middlewares=[_answer_in_json])
+    config = config or BackendConfig()
+    backend = _Backend(executor, config)
+    app = web.Application(
+        middlewares=[*middlewares, _answer_in_json], client_max_size=config.body_limit
+    )
     app.router.add_post("/api/v2/execute", backend.execute)
     app.router.add_post("/api/v2/execute/", backend.execute)
     app.router.add_get("/api/v2/runtimes", backend.runtimes)
@@ -90,16 +101,13 @@ class _Backend:
         return _json_text(text, 200, {PROVENANCE_HEADER: provenance})
 
     async def _read_body(self, request: web.Request) -> bytes:
-        limit = self._config.body_limit
-        body = bytearray()
         try:
-            async for chunk in request.content.iter_any():
-                body += chunk
-                if len(body) > limit:
-                    raise RequestRefused(f"request body exceeds the limit of {limit} bytes")
+            return await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            limit = self._config.body_limit
+            raise RequestRefused(f"request body exceeds the limit of {limit} bytes") from None
         except (web.RequestPayloadError, ConnectionError) as error:
             raise RequestRefused("request body could not be read") from error
-        return bytes(body)
 
     def _prepare(self, body: bytes) -> ExecutionRequest:
         return read_request(
@@ -109,8 +117,9 @@ class _Backend:
             knows=self._knows,
         )
 
-    def _knows(self, language: str, _version: str) -> bool:
-        return any(language in (it.language, *it.aliases) for it in self._executor.runtimes())
+    def _knows(self, language: str, version: str) -> bool:
+        listed = [it for it in self._executor.runtimes() if language in (it.language, *it.aliases)]
+        return highest_match(version, [parse_version(it.version) for it in listed]) is not None
 
     def _run(self, job: ExecutionRequest) -> tuple[str, str]:
         result = self._executor.execute(job)
@@ -146,10 +155,10 @@ class _Backend:
 
 
 @web.middleware
-async def _answer_in_json(request: web.Request, handler: Any) -> web.StreamResponse:
+async def _answer_in_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn every error into the body that the contract has for it."""
     try:
-        response: web.StreamResponse = await handler(request)
+        return await handler(request)
     except RequestRefused as refusal:
         return _json({"message": refusal.message} if refusal.message else {}, refusal.status)
     except PlatformFault as fault:
@@ -160,7 +169,6 @@ async def _answer_in_json(request: web.Request, handler: Any) -> web.StreamRespo
     except Exception as error:
         _log.exception("%s %s failed", request.method, request.path)
         return _json({"message": f"internal error of the backend ({type(error).__name__})"}, 500)
-    return response
 
 
 def _json(document: Any, status: int = 200) -> web.Response:

@@ -77,7 +77,7 @@ def read_request(
     Args:
         document: Any JSON value.
         ceilings: The configured limits.
-        cpu_time_limits: Whether the server knows CPU time limits; generation A ignores them.
+        cpu_time_limits: Whether the server knows CPU time limits; generation A has none.
         knows: Asked only when a check fails that comes after Piston's look-up of the runtime,
             to report the first failure. Otherwise the executor refuses unknown runtimes.
 
@@ -131,8 +131,10 @@ def _read_limits(body: Mapping[str, Any], ceilings: LimitCeilings, cpu_time: boo
     for constraint in ("memory_limit", "timeout", "cpu_time"):
         for stage in ("compile", "run"):
             name = f"{stage}_{constraint}"
-            asked = None if constraint == "cpu_time" and not cpu_time else body.get(name)
-            limits[name] = _read_limit(name, asked, getattr(ceilings, name))
+            if constraint == "cpu_time" and not cpu_time:
+                limits[name] = math.inf
+            else:
+                limits[name] = _read_limit(name, body.get(name), getattr(ceilings, name))
     for name in ("compile_memory_limit", "run_memory_limit"):
         if limits[name] is not None:
             limits[name] = math.ceil(limits[name])

@@ -1,0 +1,163 @@
+"""What the sandbox, the embedded backend and a keyword cost, as ratios measured in one run.
+
+The machine's own speed and its other work cancel out of a ratio, so the figures of two
+machines, or of one machine in two years, can be laid side by side.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+from codewitness.embedded.service import start_service
+from codewitness.execution.backend import BackendExecutor
+from codewitness.execution.local import LocalExecutor
+from codewitness.execution.model import ExecutionRequest, ExecutionResult, Executor, SourceFile
+from codewitness.execution.piston import request_to_json
+from codewitness.execution.sandbox import interpreter
+from codewitness.measuring.benchmark import Comparison, compare, format_comparisons
+
+PROGRAMS = {
+    "empty program": "pass",
+    "many imports": "import asyncio, decimal, email.message, http.client, json, unittest",
+    "busy program": "print(sum(number * number % 7 for number in range(3_000_000)))",
+}
+
+
+class NotMeasured(Exception):
+    """A program or the keyword failed, so that nothing can be compared."""
+
+
+# What robot runs to call the keyword as any suite would, in a process of its own.
+PROJECT = Path(__file__).resolve().parents[3]
+KEYWORD = "Execute Python"
+SUITE = """\
+*** Settings ***
+Resource    {resource}
+
+
+*** Test Cases ***
+Keyword
+    FOR    ${{round}}    IN RANGE    {rounds}
+        {keyword}    {program}
+    END
+"""
+
+
+def measure(rounds: int) -> str:
+    """Return the table of what each layer costs.
+
+    Args:
+        rounds: Samples of each side of a comparison; an interval needs 6.
+
+    Raises:
+        NotMeasured: A program or the keyword failed.
+    """
+    with closing(LocalExecutor()) as local:
+        comparisons = _sandbox(local, rounds)
+        service = start_service(["backend"])
+        try:
+            with closing(BackendExecutor(service.url)) as backend:
+                comparisons.append(_backend(backend, local, rounds))
+                comparisons.append(_keyword(backend, rounds))
+        finally:
+            service.stop()
+    return format_comparisons(comparisons)
+
+
+def _sandbox(local: Executor, rounds: int) -> list[Comparison]:
+    sandbox = _run(local, "pass").provenance.sandbox
+    return [
+        compare(
+            f"{sandbox} / bare process, {title}",
+            partial(_run, local, program),
+            partial(_run_bare, program),
+            rounds=rounds,
+        )
+        for title, program in PROGRAMS.items()
+    ]
+
+
+def _backend(backend: Executor, local: Executor, rounds: int) -> Comparison:
+    program = PROGRAMS["empty program"]
+    return compare(
+        "embedded backend / its executor",
+        partial(_run, backend, program),
+        partial(_run, local, program),
+        rounds=rounds,
+    )
+
+
+def _keyword(backend: BackendExecutor, rounds: int) -> Comparison:
+    warm_up = 2
+    program = PROGRAMS["empty program"]
+    with tempfile.TemporaryDirectory(prefix="codewitness-benchmark-") as name:
+        folder = Path(name)
+        suite, body, samples = folder / "keyword.robot", folder / "body.json", folder / "pairs.json"
+        resource = PROJECT / "resources" / "execution.resource"
+        suite.write_text(
+            SUITE.format(
+                resource=resource.as_posix(),
+                rounds=rounds + warm_up,
+                keyword=KEYWORD,
+                program=program,
+            ),
+            encoding="utf-8",
+        )
+        body.write_text(json.dumps(request_to_json(_request(program))), encoding="utf-8")
+        listener = ";".join(
+            [
+                "codewitness.embedded.keyword_timer.KeywordTimer",
+                *(KEYWORD, backend.execute_url, str(body), str(samples)),
+            ]
+        )
+        robot = subprocess.run(
+            [
+                *(sys.executable, "-m", "robot"),
+                *("--pythonpath", str(PROJECT / "libraries")),
+                *("--listener", listener),
+                *("--variable", f"ENDPOINT:{backend.base_url}"),
+                *("--outputdir", str(folder), "--log", "NONE", "--report", "NONE"),
+                str(suite),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        pairs = json.loads(samples.read_text(encoding="utf-8")) if samples.exists() else []
+        if robot.returncode or len(pairs) != warm_up + rounds:
+            raise NotMeasured(f"the keyword could not be measured:\n{robot.stdout}")
+    return Comparison(
+        "keyword / bare HTTP call",
+        subject=tuple(keyword for keyword, _ in pairs[warm_up:]),
+        baseline=tuple(call for _, call in pairs[warm_up:]),
+    )
+
+
+def _request(program: str) -> ExecutionRequest:
+    return ExecutionRequest("python", (SourceFile(program.encode()),))
+
+
+def _run(executor: Executor, program: str) -> ExecutionResult:
+    result = executor.execute(_request(program))
+    if result.run.code != 0:
+        raise NotMeasured(f"exit code {result.run.code}: {result.run.stderr.decode()}")
+    return result
+
+
+def _run_bare(program: str) -> None:
+    subprocess.run(
+        [interpreter(), "-c", program],
+        check=True,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=60,
+    )

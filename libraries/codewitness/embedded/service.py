@@ -1,0 +1,168 @@
+"""Embedded services as child processes that can't outlive their owner."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from codewitness.execution.redaction import SECRET_VARIABLES
+
+PACKAGE = Path(__file__).resolve().parent.parent
+
+STOP_WITHIN = 5.0
+"""Seconds that a service gets to end what it runs before it is killed."""
+
+
+class ServiceNotStarted(RuntimeError):
+    """A service did not become ready; the message holds what it said."""
+
+
+@dataclass
+class RunningService:
+    """A service that listens.
+
+    Attributes:
+        url: Base URL, without a trailing slash.
+        pid: Process identifier of the service.
+        details: Everything that the service told about itself.
+    """
+
+    url: str
+    pid: int
+    details: Mapping[str, Any]
+    _process: subprocess.Popen[bytes] = field(repr=False)
+    _errors: IO[bytes] = field(repr=False)
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is still there."""
+        return self._process.poll() is None
+
+    def stop(self) -> None:
+        """End the service and everything that it runs; a second call does nothing."""
+        _end(self._process)
+        self._errors.close()
+        # Gone already, unless the service was killed.
+        shutil.rmtree(self.details["folder"], ignore_errors=True)
+
+    def __enter__(self) -> RunningService:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def start_service(arguments: Sequence[str], *, ready_within: float = 15.0) -> RunningService:
+    """Start an embedded service and wait until it listens.
+
+    The service ends when this process closes the pipe to its standard input, which the
+    operating system does even when this process is killed. It has a session of its own, so
+    that Ctrl-C reaches the owner only, which decides when the service goes. It does not get
+    the credentials for other services that this process may have.
+
+    Args:
+        arguments: The command line after ``python libraries/codewitness``.
+        ready_within: Seconds until the service must be listening.
+
+    Raises:
+        ServiceNotStarted: The service ended, said something else, or was not ready in time.
+    """
+    errors = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the service)
+    process = subprocess.Popen(
+        [sys.executable, str(PACKAGE), *arguments, "--until-stdin-closes"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        env={name: it for name, it in os.environ.items() if name not in SECRET_VARIABLES},
+        **_apart_from_this_process(),
+    )
+    try:
+        line = _first_line(process, ready_within)
+        details = json.loads(line)
+        return RunningService(details["url"], details["pid"], details, process, errors)
+    except (ValueError, LookupError, TypeError):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            # Standard output closes a little before the process has its exit code.
+            process.wait(1)
+        ended = process.poll()
+        _end(process)
+        what = (
+            f"was not ready within {ready_within:g} s"
+            if ended is None
+            else f"ended with exit code {ended}"
+        )
+        said = _last_line(errors)
+        errors.close()
+        command = " ".join(arguments)
+        raise ServiceNotStarted(
+            f"The embedded service '{command}' {what}{f': {said}' if said else ''}"
+        ) from None
+    except BaseException:
+        _end(process)
+        errors.close()
+        raise
+
+
+def _apart_from_this_process() -> dict[str, Any]:
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    return {"start_new_session": True}
+
+
+def _first_line(process: subprocess.Popen[bytes], within: float) -> bytes:
+    assert process.stdout is not None
+    lines: list[bytes] = []
+    # A thread, because waiting for a pipe with a deadline is not portable otherwise.
+    reader = threading.Thread(
+        target=lambda stdout: lines.append(stdout.readline()), args=(process.stdout,), daemon=True
+    )
+    reader.start()
+    reader.join(within)
+    return lines[0] if lines else b""
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None and not process.stdin.closed:
+        process.stdin.close()
+    try:
+        process.wait(STOP_WITHIN)
+    except subprocess.TimeoutExpired:
+        _kill_with_children(process)
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+def _kill_with_children(process: subprocess.Popen[bytes]) -> None:
+    # Imported here: nearly always a service ends by itself.
+    import psutil
+
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+    process.kill()
+    process.wait()
+
+
+def _last_line(errors: IO[bytes]) -> str:
+    """Return what a service said last: its error, or the end of its traceback."""
+    errors.seek(0)
+    lines = errors.read().decode("utf-8", "replace").split("\n")
+    said = [line.strip() for line in lines if line.strip()]
+    return said[-1].removeprefix("error: ") if said else ""

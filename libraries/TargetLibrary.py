@@ -1,0 +1,228 @@
+"""Keywords about the service under test, and the guards of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from robot.api import logger
+from robot.api.deco import keyword, library
+from robot.libraries.BuiltIn import BuiltIn
+
+import run_context
+from codewitness import __version__
+from codewitness.execution.model import ExecutionError
+from codewitness.reporting.card import Mismatch
+from codewitness.reporting.diagnosis import new_nonce
+from codewitness.reporting.known_issues import (
+    KnownIssue,
+    find_known_issue,
+    read_known_issues,
+)
+from codewitness.target.capabilities import State
+from codewitness.target.settings import SettingsError
+
+
+@library(scope="GLOBAL", version=__version__, listener="SELF", auto_keywords=False)
+class TargetLibrary:
+    """Keywords that ask what the service under test is and what it can do.
+
+    The service is chosen by settings (see the README) and opened by the first keyword that
+    needs it. If it does not answer, the run stops at once with one message.
+
+    = Capabilities =
+
+    A request field that is answered with HTTP 200 counts as claimed. `Capability Should Be
+    Honoured` fails where the service accepts a field and ignores it, and skips where it openly
+    refuses. `Requires Capability` skips in both cases: one test names each deviation, the
+    others that depend on it are not run.
+
+    = Guards =
+
+    Importing this library also watches the run: known issues become skips, a known issue that
+    no longer fails becomes a failure, and so does a skip without a documented reason or a run
+    in which nothing passed.
+    """
+
+    ROBOT_LISTENER_API_VERSION = 3
+
+    def __init__(self) -> None:
+        self._announced = False
+        self._known_issues: dict[str, KnownIssue] = {}
+        self._unreadable: str | None = None
+        self._passed = 0
+        self._failed = 0
+
+    # Keywords
+
+    @keyword
+    def service_should_answer(self) -> None:
+        """Fails, and stops the run, unless the service under test answers as an execute API.
+
+        Fails at once where the service was found out of order by an earlier test.
+        """
+        try:
+            run_context.service().require()
+        except ExecutionError as error:
+            run_context.fail_with(error, None, "an answer of the execute API")
+
+    @keyword
+    def requires_capability(self, name: str) -> None:
+        """Skips the test unless the service has the capability ``name``.
+
+        Capabilities are ``args``, ``files``, ``file-names``, ``base64``, ``hex``,
+        ``run_timeout``, ``run_memory_limit`` and ``version``. Each is probed once in a run.
+        """
+        run_context.require_capability(name)
+
+    @keyword
+    def capability_should_be_honoured(self, name: str) -> None:
+        """Fails if the service accepts the capability ``name`` with HTTP 200 and ignores it.
+
+        Skips the test if the service openly refuses it, or if the environment's variable file
+        lists it under ``DEVIATIONS``.
+        """
+        finding = run_context.find_capability(name)
+        if finding.state is State.IGNORED:
+            mismatch = Mismatch(
+                subject=name,
+                relation="has an effect or is refused",
+                expected=f"{name} to have its effect, or to be refused with a 4xx",
+                received=finding.evidence,
+                clause="Piston v2 contract, section 1: the request's fields",
+            )
+            run_context.fail(mismatch, finding.request, finding.result)
+        if finding.state is not State.HONOURED:
+            run_context.skip(f"{name} is {finding.state.value}: {finding.evidence}.")
+
+    @keyword
+    def requires_language(self, language: str) -> None:
+        """Skips the test unless the service lists ``language`` among its runtimes."""
+        listed = run_context.runtimes()
+        names = {name for runtime in listed for name in (runtime.language, *runtime.aliases)}
+        if language not in names:
+            known = ", ".join(sorted({runtime.language for runtime in listed})) or "none"
+            run_context.skip(f"The service does not list {language}; it lists {known}.")
+
+    @keyword
+    def get_alias_of_language(self, language: str) -> str:
+        """Returns an alias that the service lists for ``language``; skips if it lists none."""
+        aliases = [
+            alias
+            for runtime in run_context.runtimes()
+            if runtime.language == language
+            for alias in runtime.aliases
+        ]
+        if not aliases:
+            run_context.skip(f"The service lists no alias of {language}.")
+        return aliases[0]
+
+    @keyword
+    def requires_sessions(self) -> None:
+        """Skips the test unless the service says in which session it ran a program."""
+        where = run_context.service().whereabouts
+        if "session " not in where.evidence:
+            run_context.skip(
+                "Needs a target with sessions: session reuse can be seen only where the answer "
+                "names its session, and this target's answers name none."
+            )
+
+    @keyword
+    def get_base_url(self) -> str:
+        """Returns the root of the service's API, such as ``http://host:2000/api/v2/``."""
+        return run_context.service().executor.base_url
+
+    @keyword
+    def first_request_should_have_been_answered_within(self, seconds: float) -> None:
+        """Fails unless the very first request of this run took less than ``seconds``.
+
+        Whether it met a stopped service, a new session or a warm one is not known.
+        """
+        latency = run_context.service().first_latency
+        if latency is None or not latency < seconds:
+            took = "no answer" if latency is None else f"{latency:.2f} s"
+            mismatch = Mismatch("latency of the cold start", "is below", f"{seconds:g} s", took)
+            run_context.fail(mismatch, None, None)
+        logger.info(f"The first request took {latency:.3f} s.")
+
+    # Listener
+
+    def start_suite(self, _data: Any, _result: Any) -> None:
+        """Announce the target once, and read what is known to fail."""
+        if self._announced:
+            return
+        self._announced = True
+        try:
+            settings = run_context.settings()
+            path = settings["KNOWN_ISSUES"] or run_context.PROJECT / "variables/known_issues.yaml"
+            self._known_issues = dict(read_known_issues(Path(path)))
+            logger.console(f"Target: {settings.kind.value} ({settings.chosen_by})")
+        except (SettingsError, ValueError) as error:
+            self._unreadable = str(error)
+            run_context.give_up(self._unreadable)
+            logger.console("Target: none, see the first failure")
+
+    def start_test(self, _data: Any, _result: Any) -> None:
+        """Give every test a token of its own."""
+        BuiltIn().set_test_variable("${NONCE}", new_nonce())
+
+    def end_test(self, data: Any, result: Any) -> None:
+        """Apply known issues and the guards."""
+        known = find_known_issue(self._known_issues, result.name, result.full_name)
+        if known is not None:
+            _apply(known, result)
+        if result.skipped and result.message == "All iterations skipped.":
+            _tell_reasons_of_iterations(result)
+        if result.skipped and not run_context.is_documented_skip(result.message):
+            result.status = "FAIL"
+            result.message = f"Skipped without a documented reason: {result.message}"
+        if self._unreadable and not result.failed:
+            result.status, result.message = "FAIL", self._unreadable
+        self._passed += result.passed
+        self._failed += result.failed
+        if _is_last(data) and not self._passed and not self._failed:
+            result.status = "FAIL"
+            result.message = (
+                "No test of this run passed: everything was skipped, so nothing is known about "
+                f"the service. This test's own reason: {result.message}"
+            )
+
+    def end_suite(self, data: Any, result: Any) -> None:
+        """Say at the top of the report who answered."""
+        service = run_context.opened_service()
+        if data.parent is None and service is not None:
+            for name, value in service.record.metadata().items():
+                result.metadata[name] = value
+
+    def close(self) -> None:
+        """Close the service at the end of the run."""
+        run_context.close_service()
+
+
+def _is_last(test: Any) -> bool:
+    """Whether no test follows; known only now, since a listener may have added tests."""
+    suite, last = test.parent, test.parent.tests[-1] is test
+    while last and suite.parent is not None:
+        last, suite = suite.parent.suites[-1] is suite, suite.parent
+    return last
+
+
+def _tell_reasons_of_iterations(result: Any) -> None:
+    """Put the reasons of a template's skipped iterations in place of Robot's one sentence."""
+    reasons = [item.message for item in result.body if item.message]
+    result.message = "\n".join(dict.fromkeys(reasons))
+    if all(run_context.is_documented_skip(reason) for reason in reasons):
+        run_context.document_skip(result.message)
+
+
+def _apply(known: KnownIssue, result: Any) -> None:
+    if result.failed:
+        result.status = "SKIP"
+        result.message = f"Known issue {known.reference}: {known.reason}\n\n{result.message}"
+        run_context.document_skip(result.message)
+    elif result.passed:
+        result.status = "FAIL"
+        result.message = (
+            f"The known issue {known.reference} no longer fails. Remove its entry for "
+            f"'{known.test}' from the file of known issues."
+        )

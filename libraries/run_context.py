@@ -1,0 +1,353 @@
+"""What the keyword libraries of one Robot Framework process share.
+
+There is one service under test, one way to show a failure and one way to skip. The keyword
+libraries stay thin: they convert arguments and call what is here or in :mod:`codewitness`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+from robot.api import FatalError, SkipExecution, logger
+from robot.libraries.BuiltIn import BuiltIn
+from robot.version import get_version
+
+from codewitness.embedded.service import ServiceNotStarted
+from codewitness.execution.http_client import HttpAnswer
+from codewitness.execution.model import (
+    ExecutionError,
+    ExecutionRequest,
+    ExecutionResult,
+    PlatformFault,
+    Runtime,
+)
+from codewitness.execution.piston import request_to_json
+from codewitness.execution.redaction import redact
+from codewitness.reporting.card import Mismatch, answer_card, fault_card, mismatch_card
+from codewitness.reporting.curl import curl_line
+from codewitness.reporting.diagnosis import control_request, diagnose_mismatch, explain, new_nonce
+from codewitness.reporting.summary import settings_table, versions
+from codewitness.reporting.visible import as_text
+from codewitness.target.breaker import ServiceDown
+from codewitness.target.capabilities import Finding, State
+from codewitness.target.service_under_test import ServiceUnderTest
+from codewitness.target.settings import Settings, SettingsError, TargetKind, resolve
+
+PROJECT = Path(__file__).resolve().parent.parent
+"""Folder of the project, wherever Robot was started."""
+
+LONG_BODY = 2000
+"""Bytes from which on an expected or received body is saved beside the log."""
+
+LONG_REQUEST = 250
+"""Bytes from which on a request is saved beside the log, for the curl line to name."""
+
+
+class NoUsableService(FatalError):
+    """There is nothing to test. Robot ends the run with this one message."""
+
+    ROBOT_SUPPRESS_NAME = True
+
+
+_service: ServiceUnderTest | None = None
+_out_of_order: str | None = None
+_documented_skips: set[str] = set()
+_saved = 0
+
+
+def settings() -> Settings:
+    """Return the effective settings of this run.
+
+    Raises:
+        SettingsError: A setting can't be used.
+    """
+    variables = BuiltIn()
+    return resolve(lambda name: variables.get_variable_value(f"${{{name}}}"), os.environ)
+
+
+def service() -> ServiceUnderTest:
+    """Return the service under test; the first call starts and tries it.
+
+    Raises:
+        NoUsableService: No other test shall wait for the same end.
+    """
+    global _service, _out_of_order
+    if _out_of_order is not None:
+        raise NoUsableService(_out_of_order)
+    if _service is None:
+        opened = _open()
+        if isinstance(opened, str):
+            _out_of_order = opened
+            raise NoUsableService(opened)
+        _service = opened
+        _describe(opened)
+    return _service
+
+
+def _open() -> ServiceUnderTest | str:
+    try:
+        opened = ServiceUnderTest(settings())
+    except (SettingsError, ServiceNotStarted) as error:
+        return str(error)
+    try:
+        opened.open()
+    except PlatformFault as fault:
+        card = fault_card(
+            fault,
+            None,
+            expected="an answer of the execute API",
+            diagnosis=explain(fault),
+            where=opened.name,
+            repeat=_curl_of_first_program(opened),
+        )
+        opened.close()
+        return card
+    return opened
+
+
+def _curl_of_first_program(target: ServiceUnderTest) -> str:
+    body = request_to_json(control_request(new_nonce()))
+    return curl_line(target.executor.execute_url, body, target.executor.curl_options)
+
+
+def give_up(reason: str) -> None:
+    """Let nothing be tested in this run: what decides about its outcome can't be read."""
+    global _out_of_order
+    _out_of_order = reason
+
+
+def close_service() -> None:
+    """Close the service under test, if there is one, and end it if it was started here."""
+    global _service
+    if _service is not None:
+        _service.close()
+        _service = None
+
+
+def opened_service() -> ServiceUnderTest | None:
+    """Return the service under test if a test has needed it so far."""
+    return _service
+
+
+def runtimes() -> Sequence[Runtime]:
+    """Return what the service lists; the current test fails where it lists nothing."""
+    try:
+        return service().runtimes()
+    except ExecutionError as error:
+        fail_with(error, None, "the list of runtimes")
+
+
+def find_capability(name: str) -> Finding:
+    """Return what is known of a capability; the current test fails where nothing can be."""
+    try:
+        return service().capabilities.find(name)
+    except ExecutionError as error:
+        fail_with(error, None, f"an answer to the probe of {name}")
+
+
+def require_capability(name: str) -> None:
+    """Skip the current test unless the service has a capability."""
+    finding = find_capability(name)
+    if finding.state is not State.HONOURED:
+        skip(f"Needs the capability {name}, which is {finding.state.value}: {finding.evidence}.")
+
+
+def skip(reason: str) -> NoReturn:
+    """Skip the current test with a reason that the run's guard accepts."""
+    _documented_skips.add(reason)
+    raise SkipExecution(reason)
+
+
+def is_documented_skip(message: str) -> bool:
+    """Whether a SKIP was made by :func:`skip`, or was asked for on the command line."""
+    return message in _documented_skips or (
+        bool(re.match(r"Test skipped using ", message)) and "'robot:skip'" not in message
+    )
+
+
+def document_skip(message: str) -> None:
+    """Let the run's guard accept a SKIP with this message."""
+    _documented_skips.add(message)
+
+
+def nonce() -> str:
+    """Return the current test's token, which is new for every test."""
+    token: str = BuiltIn().get_variable_value("${NONCE}")
+    return token
+
+
+def clause_of_test() -> str:
+    """Return what the plan says about the current test, from its tags; empty if nothing."""
+    tags = BuiltIn().get_variable_value("${TEST TAGS}") or []
+    plan = [tag for tag in tags if re.fullmatch(r"[TPR]\d(\.\d)?", tag)]
+    return f"test plan, {' and '.join(plan)}" if plan else ""
+
+
+def fail(
+    mismatch: Mismatch, request: ExecutionRequest | None, result: ExecutionResult | None
+) -> NoReturn:
+    """Fail the current test with a failure card.
+
+    The service is asked to run a control program first: what comes back tells a service that
+    is broken altogether from one that is wrong about this request only.
+    """
+    clauses = filter(None, (clause_of_test(), mismatch.clause))
+    mismatch = replace(mismatch, clause="; ".join(clauses))
+    diagnosis = None
+    if request is not None and result is not None:
+        expected = mismatch.expected if mismatch.subject == "stdout" else None
+        diagnosis = diagnose_mismatch(
+            request,
+            result,
+            service().control(new_nonce()),
+            expected_stdout=expected if isinstance(expected, bytes) else None,
+        )
+    raise AssertionError(
+        mismatch_card(
+            mismatch,
+            request,
+            result,
+            diagnosis=diagnosis,
+            where=where_it_ran(result),
+            repeat=repeat_line(request),
+            saved=_save(mismatch),
+        )
+    )
+
+
+def fail_answer(mismatch: Mismatch, answer: HttpAnswer) -> NoReturn:
+    """Fail the current test because of a raw answer."""
+    clauses = filter(None, (clause_of_test(), mismatch.clause))
+    target = service()
+    sent = answer.call
+    body = sent.body or b""
+    file = save_beside_log("request.bin", body) if len(body) > LONG_REQUEST else None
+    told = {name: sent.headers[name] for name in ("Content-Type",) if name in sent.headers}
+    raise AssertionError(
+        answer_card(
+            replace(mismatch, clause="; ".join(clauses)),
+            replace(answer, call=replace(sent, headers=told)),
+            where=target.name,
+            repeat=curl_line(
+                answer.url, sent.body, _curl_options(), sent.method, told, body_file=file
+            ),
+        )
+    )
+
+
+def fail_with(error: ExecutionError, request: ExecutionRequest | None, expected: str) -> NoReturn:
+    """Fail the current test because there was no result to judge."""
+    if isinstance(error, ServiceDown):
+        raise AssertionError(f"PLATFORM FAULT, not the program's: {error.detail}") from error
+    raise AssertionError(
+        fault_card(
+            error,
+            request,
+            expected=expected,
+            diagnosis=explain(error),
+            where=service().name,
+            clause=clause_of_test(),
+            repeat=repeat_line(request),
+        )
+    ) from error
+
+
+def where_it_ran(result: ExecutionResult | None) -> str:
+    """Say who answered and where code ran, as far as that is known."""
+    target = service()
+    if result is None:
+        return target.name
+    told = result.provenance
+    parts = [f"answered by {told.executor}"]
+    if told.sandbox:
+        parts.append(f"in {told.sandbox}")
+    if told.session:
+        parts.append(f"session {told.session} ({'new' if told.session_new else 'reused'})")
+    if told.degraded:
+        parts.append(f"DEGRADED: {told.degraded}")
+    parts.append(f"code ran {target.whereabouts.evidence.partition(';')[0]}")
+    return f"{target.name}; {', '.join(parts)}"
+
+
+def repeat_line(request: ExecutionRequest | None) -> str:
+    """Return a curl line that repeats a request, without secrets."""
+    if request is None:
+        return ""
+    try:
+        body = request_to_json(request)
+    except ExecutionError:
+        return ""
+    text = json.dumps(body).encode()
+    file = save_beside_log("request.json", text) if len(text) > LONG_REQUEST else None
+    return curl_line(service().executor.execute_url, body, _curl_options(), body_file=file)
+
+
+def save_beside_log(name: str, content: bytes) -> str:
+    """Write a body into the output folder and return its name relative to the log.
+
+    Secrets in it are redacted, the rest stays as it is, to the byte. A folder that can't be written costs the saved body, never the message.
+    """
+    global _saved
+    variables = BuiltIn()
+    folder = Path(variables.get_variable_value("${OUTPUT DIR}")) / "bodies"
+    _saved += 1
+    file = folder / f"{_saved:03}-{name}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(redact(as_text(content)).encode("utf-8", "surrogateescape"))
+    except OSError as error:
+        return f"could not be saved: {error.strerror}"
+    return f"{folder.name}/{file.name}"
+
+
+def set_metadata(values: Mapping[str, Any]) -> None:
+    """Show values at the top of the log and the report."""
+    robot = BuiltIn()
+    for name, value in values.items():
+        robot.set_suite_metadata(name, str(value), top=True)
+
+
+def _curl_options() -> tuple[str, ...]:
+    return () if _service is None else _service.executor.curl_options
+
+
+def _save(mismatch: Mismatch) -> dict[str, str]:
+    bodies = {"expected": mismatch.expected, "received": mismatch.received}
+    name = re.sub(r"\W+", "-", mismatch.subject)
+    return {
+        label: save_beside_log(f"{name}-{label}.bin", body)
+        for label, body in bodies.items()
+        if isinstance(body, bytes) and len(body) > LONG_BODY
+    }
+
+
+def _describe(target: ServiceUnderTest) -> None:
+    whereabouts = target.whereabouts
+    set_metadata(
+        {
+            "Tested": f"{target.name} ({target.settings.chosen_by})",
+            "Where code ran": whereabouts.evidence,
+            "Versions": versions(get_version(), _listed(target)),
+            "Settings": settings_table(target.settings.entries.values()),
+        }
+    )
+    logger.console(f"\nAnswers: {target.name}; code runs {whereabouts.evidence}")
+    if whereabouts.on_this_machine and target.settings.kind is TargetKind.BACKEND:
+        logger.warn(
+            f"The backend at {target.executor.base_url} runs code on this very machine. That is "
+            "right for a backend under development, and wrong for a deployed one."
+        )
+
+
+def _listed(target: ServiceUnderTest) -> Sequence[Runtime]:
+    try:
+        return target.runtimes()
+    except ExecutionError:
+        # A list that is wrong or missing fails the tests about it, not this summary.
+        return ()

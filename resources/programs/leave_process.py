@@ -1,0 +1,15 @@
+"""Leaves a process behind that nobody waits for, as a daemon does; it ends by itself."""
+import os
+import sys
+
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        null = os.open(os.devnull, os.O_RDWR)
+        for stream in (0, 1, 2):
+            os.dup2(null, stream)
+        code = "import time; time.sleep(15)  # @NONCE@"
+        os.execv(sys.executable, [sys.executable, "-c", code])
+    os._exit(0)
+os.wait()
+print("@NONCE@ left a process")

@@ -1,0 +1,2 @@
+"""Ends without ever looking at its input."""
+print("@NONCE@ done")

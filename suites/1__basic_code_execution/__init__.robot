@@ -1,0 +1,4 @@
+*** Settings ***
+Documentation    Section 1 of the test plan: a program runs and its output comes back, to the byte.
+
+Name             1 Basic Code Execution

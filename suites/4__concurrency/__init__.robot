@@ -1,0 +1,4 @@
+*** Settings ***
+Documentation    Section 4 of the test plan: requests in turn and at once, and nothing of one in another.
+
+Name             4 Concurrency

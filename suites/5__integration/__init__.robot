@@ -1,0 +1,4 @@
+*** Settings ***
+Documentation    Section 5 of the test plan: the whole flow through the API, and all test cases.
+
+Name             5 Integration

@@ -31,6 +31,10 @@ NEIGHBOURS: dict[str, set[str]] = {
     "execution": set(),
     "judging": {"execution"},
     "measuring": set(),
+    "reporting": {"execution", "measuring"},
+    "session_pool": {"execution"},
+    "embedded": {"execution", "measuring", "session_pool"},
+    "target": {"execution", "measuring", "reporting", "session_pool", "embedded"},
 }
 NETWORK = {"aiohttp", "azure", "http", "requests", "socket", "ssl", "urllib3"}
 
@@ -195,7 +199,7 @@ def test_imports_point_down(project_root: Path, package: str) -> None:
 def test_what_is_imported_is_required(project_root: Path) -> None:
     runtime = requirements(project_root / "requirements.txt")
     development = requirements(project_root / "requirements-dev.txt")
-    own = {path.stem for path in python_files(project_root)} | {"codewitness"}
+    own = {path.stem for path in python_files(project_root)} | {"codewitness", "tests"}
     own |= {path.stem for path in (project_root / ".ci").glob("*.py")}
     distributions = packages_distributions()
     for path in python_files(project_root):

@@ -8,6 +8,7 @@ characters that XML 1.0 can carry, and it is short enough to be read.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -46,7 +47,10 @@ LONGEST_CARD = 6000
 _LABEL_WIDTH = 14
 _LONGEST_HEADLINE = 400
 _LONGEST_PHRASE = 120
-_LONGEST_REPEAT = 3000
+# Robot Framework cuts a message that takes more lines of this length out of its middle.
+_MOST_ROWS = 40
+_ROW_LENGTH = 78
+_LONGEST_REPEAT = 450
 _VISIBLE = frozenset({"Expected", "Received", "Difference", "Stdin"})
 
 _FAILED = {
@@ -101,11 +105,13 @@ class _Room:
     width: int
 
 
-# The first that keeps a card within its length is taken.
+# The first that keeps a card within its length, and whole in Robot's reports, is taken.
 _ROOMS = (
     _Room(program=12, output=12, other=8, width=120),
     _Room(program=12, output=6, other=4, width=100),
-    _Room(program=5, output=3, other=2, width=80),
+    _Room(program=6, output=4, other=3, width=80),
+    _Room(program=4, output=3, other=2, width=62),
+    _Room(program=1, output=0, other=0, width=56),
 )
 
 # A labelled part of a card; parts without lines are left out.
@@ -160,7 +166,7 @@ def mismatch_card(
         yield "Where", _where_lines(where, result)
         if result is not None:
             yield "Time", _time_lines(result, room)
-        yield from _conclusion(mismatch.clause, diagnosis, repeat)
+        yield from _conclusion(mismatch.clause, diagnosis, repeat, room)
 
     return _card(_mismatch_headline(mismatch, difference, result), parts)
 
@@ -196,7 +202,7 @@ def fault_card(
         if isinstance(error, PlatformFault):
             elapsed = [f"{error.elapsed:.3f} s"] if error.elapsed else []
             yield "Time", [*elapsed, *_retry_lines(error.retries, room)]
-        yield from _conclusion(clause, diagnosis, repeat)
+        yield from _conclusion(clause, diagnosis, repeat, room)
 
     return _card(_error_headline(error), parts)
 
@@ -246,7 +252,7 @@ def answer_card(
         )
         yield "Where", _where_lines(where, None)
         yield "Time", [f"{answer.elapsed:.3f} s", *_retry_lines(answer.retries, room)]
-        yield from _conclusion(mismatch.clause, diagnosis, repeat)
+        yield from _conclusion(mismatch.clause, diagnosis, repeat, room)
 
     return _card(_mismatch_headline(mismatch, difference, None), parts)
 
@@ -258,9 +264,13 @@ def _card(headline: str, parts: Callable[[_Room], Iterator[_Part]]) -> str:
     text = ""
     for room in _ROOMS:
         text = _rendered(headline, [part for part in parts(room) if part[1]])
-        if len(text) <= LONGEST_CARD:
+        if len(text) <= LONGEST_CARD and _rows_taken(text) <= _MOST_ROWS:
             return text
     return f"{text[: LONGEST_CARD - 1]}…"
+
+
+def _rows_taken(text: str) -> int:
+    return sum(max(1, math.ceil(len(line) / _ROW_LENGTH)) for line in text.split("\n"))
 
 
 def _rendered(headline: str, parts: Sequence[_Part]) -> str:
@@ -379,7 +389,7 @@ def _compared(mismatch: Mismatch, difference: Difference | None, room: _Room) ->
     if difference is not None and mismatch.places is None:
         expected_line = received_line = (difference.line, 1)
     if len(mismatch.detail) > _LONGEST_PHRASE:
-        yield "Detail", [cut(_line(mismatch.detail), 6 * room.width)]
+        yield "Detail", [cut(_line(mismatch.detail), 3 * room.width)]
     yield "Expected", _body_shown(mismatch.expected, relation, room, expected_line[0])
     yield "Received", _body_shown(mismatch.received, "", room, received_line[0])
     if difference is not None:
@@ -389,6 +399,8 @@ def _compared(mismatch: Mismatch, difference: Difference | None, room: _Room) ->
 def _body_shown(body: bytes | str, relation: str, room: _Room, around: int) -> list[str]:
     if isinstance(body, str):
         return [cut(_line(f"{relation}{body}") or "nothing", 3 * room.width)]
+    if not room.output and body:
+        return [relation + size_of(body)]
     lines = visible_lines(body, room.output, room.width, around)
     if len(lines) == 1:
         return [relation + lines[0]]
@@ -503,6 +515,7 @@ def _ending(stage: Stage) -> str:
 def _said(output: bytes, limit: int, room: _Room) -> list[str]:
     """Show the end of what a program said, where it names its error."""
     lines = [cut(line, room.width) for line in redact(as_text(output)).rstrip("\n").split("\n")]
+    limit = max(limit, 1)
     left_out = len(lines) - limit
     return [f"… {left_out:,} lines before", *lines[-limit:]] if left_out > 0 else lines
 
@@ -562,12 +575,14 @@ def _retry_lines(retries: Sequence[str], room: _Room) -> list[str]:
     return _first([f"before that: {_words(retry, room.width)}" for retry in retries], room.other)
 
 
-def _conclusion(clause: str, diagnosis: Diagnosis | None, repeat: str) -> Iterator[_Part]:
+def _conclusion(
+    clause: str, diagnosis: Diagnosis | None, repeat: str, room: _Room
+) -> Iterator[_Part]:
     told = {"Clause": clause}
     if diagnosis is not None:
         told |= {"Likely cause": diagnosis.cause, "To do": diagnosis.cure}
     for label, text in told.items():
-        yield label, [_words(text, 600)] if text else []
+        yield label, [_words(text, 3 * room.width)] if text else []
     if len(repeat) > _LONGEST_REPEAT:
         repeat = f"the command would have {len(repeat):,} characters; what to send is told above"
     yield "Repeat", [repeat] if repeat else []

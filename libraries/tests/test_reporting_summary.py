@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from robot.utils import html_format  # type: ignore[import-untyped]
+from robot.utils import html_format
 
 from codewitness import __version__
 from codewitness.execution.model import (

@@ -1,4 +1,5 @@
 """Tries to connect to the host and port that it reads, and to the same port on loopback."""
+
 import socket
 
 host, port = input().split()

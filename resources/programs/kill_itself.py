@@ -1,4 +1,5 @@
 """Ends by the signal whose number it reads."""
+
 import os
 import sys
 

@@ -1,4 +1,5 @@
 """Leaves a file in the folder that it reads."""
+
 import os
 
 folder = os.path.expanduser(input())

@@ -1,4 +1,5 @@
 """Leaves a process behind that nobody waits for, as a daemon does; it ends by itself."""
+
 import os
 import sys
 

@@ -1,2 +1,3 @@
 """Ends without ever looking at its input."""
+
 print("@NONCE@ done")

@@ -1,4 +1,5 @@
 """Sets environment variables in every way that a program has."""
+
 import os
 
 os.environ["LEFT_BEHIND"] = "@NONCE@"

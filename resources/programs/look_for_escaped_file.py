@@ -1,4 +1,5 @@
 """Looks in the folders above its own, and in /tmp, for a file that should not be there."""
+
 import os
 
 name = "@NAME@"

@@ -1,4 +1,5 @@
 """Looks in the folder that it reads for the file that another run may have left there."""
+
 import os
 
 folder = os.path.expanduser(input())

@@ -1,4 +1,5 @@
 """Looks for the process that another run may have left."""
+
 import os
 
 found = False

@@ -1,4 +1,5 @@
 """Names environment variables that look like secrets, but never shows their values."""
+
 import os
 import re
 

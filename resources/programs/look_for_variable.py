@@ -1,4 +1,5 @@
 """Looks for the environment variable that another run may have left."""
+
 import os
 
 left = os.environ.get("LEFT_BEHIND") == "@NONCE@"

@@ -1,4 +1,5 @@
 """Recurses until Python gives up; the message is kept short."""
+
 import sys
 
 sys.setrecursionlimit(80)

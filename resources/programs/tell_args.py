@@ -1,4 +1,5 @@
 """Tells its command-line arguments, in order."""
+
 import json
 import sys
 

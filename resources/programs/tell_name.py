@@ -1,4 +1,5 @@
 """Tells how it was started, as a script sees it."""
+
 import os
 import sys
 

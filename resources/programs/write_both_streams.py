@@ -1,4 +1,5 @@
 """Writes to both streams in turn, in many small pieces."""
+
 import sys
 
 for number in range(20):

@@ -1,5 +1,6 @@
 """Prints, then raises: what was printed must not get lost."""
 
+
 def divide(number):
     return number / 0
 

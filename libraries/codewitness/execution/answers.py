@@ -219,7 +219,7 @@ def _message(answer: HttpAnswer) -> str:
         document = json.loads(text)
     except (ValueError, RecursionError):
         return _quote(text) if text else ""
-    return redact(_message_of(document)[:1000])
+    return redact(_message_of(document))[:1000]
 
 
 def _message_of(document: Any) -> str:
@@ -280,11 +280,13 @@ def _is_html(answer: HttpAnswer) -> bool:
 def _title(answer: HttpAnswer) -> str:
     found = re.search(r"<(title|h1)[^>]*>(.*?)</\1>", answer.text, re.IGNORECASE | re.DOTALL)
     title = " ".join(html.unescape(re.sub(r"<[^>]+>", "", found[2])).split()) if found else ""
-    return f" titled '{title[:100]}'" if title else ""
+    return f" titled '{redact(title)[:100]}'" if title else ""
 
 
 def _quote(text: str) -> str:
-    return redact(repr(text if len(text) <= 200 else f"{text[:200]}…"))
+    # Redacted first: the first half of a secret would not be recognised.
+    shown = redact(text)
+    return repr(shown if len(shown) <= 200 else f"{shown[:200]}…")
 
 
 def _kind(value: Any) -> str:

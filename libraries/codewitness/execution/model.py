@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal, Protocol
 
+from codewitness.execution.redaction import redact
+
 Encoding = Literal["utf8", "base64", "hex"]
 
 
@@ -142,6 +144,13 @@ class ExecutionResult:
     elapsed: float = 0.0
     raw: Mapping[str, Any] | None = None
     retries: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        # Robot logs what a keyword returns at level TRACE, and output may echo a credential.
+        return redact(
+            f"<{self.language} {self.version}: exit code {self.run.code}, "
+            f"{len(self.run.stdout)} bytes on stdout, {len(self.run.stderr)} on stderr>"
+        )
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -20,6 +21,8 @@ SECRET_VARIABLES = (
     "MSI_SECRET",
 )
 """Environment variables whose values must never be shown."""
+
+_BACKSLASH = "\\"
 
 # Shorter values would turn ordinary words of a report into riddles.
 _SHORTEST_SECRET = 6
@@ -46,14 +49,15 @@ def redact(text: str, environ: Mapping[str, str] | None = None) -> str:
     """Replace every secret in a text by ``<redacted>``.
 
     Secrets are the values of :data:`SECRET_VARIABLES`, alone and without their scheme
-    (``Bearer``), and whatever has the shape of a token, key, password or URL user name.
+    (``Bearer``), however often they are escaped for JSON, HTML or URLs, and whatever has the
+    shape of a token, key, password or URL user name.
 
     Args:
         text: Anything that is about to be shown.
         environ: Environment that holds the secrets, by default the process's own.
     """
     for secret in _secrets(os.environ if environ is None else environ):
-        text = text.replace(secret, REDACTED)
+        text = _escaped_in_any_way(secret).sub(REDACTED, text)
     for shape, replacement in _SHAPES:
         text = shape.sub(replacement, text)
     return text
@@ -65,9 +69,36 @@ def _secrets(environ: Mapping[str, str]) -> list[str]:
         value = environ.get(name, "").strip()
         for part in (value, value.partition(" ")[2].strip()):
             if len(part) >= _SHORTEST_SECRET:
-                # As itself, and as it reads inside JSON.
-                found |= {part, json.dumps(part)[1:-1]}
+                found.add(part)
     return sorted(found, key=len, reverse=True)
+
+
+@functools.lru_cache(maxsize=32)
+def _escaped_in_any_way(secret: str) -> re.Pattern[str]:
+    """Return a pattern that finds a secret, which services may tell back in any escaping."""
+    # Backslashes double with every layer of JSON or of Python's notation, and appear before
+    # quotes. The bounds keep the time for a text full of them in proportion.
+    backslash = f"(?:{_character(_BACKSLASH)})"
+    tokens = [
+        f"{backslash}{{1,16}}" if token.startswith(_BACKSLASH) else _character(token)
+        for token in re.findall(r"\\+|[^\\]", secret)
+    ]
+    return re.compile(f"{backslash}{{0,16}}".join(tokens), re.IGNORECASE)
+
+
+def _character(character: str) -> str:
+    if character.isalnum():
+        return character
+    number = ord(character)
+    names = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
+    forms = [
+        re.escape(character),
+        rf"(?:u00|x){number:02x}",
+        rf"%(?:25)*{number:02x}",
+        rf"&(?:amp;)*(?:#0*{number}|#x0*{number:x}|{names.get(character, '#')});",
+        *([r"\+"] if character == " " else []),
+    ]
+    return f"(?:{'|'.join(forms)})"
 
 
 def redact_stack(body: str) -> str:

@@ -99,7 +99,7 @@ def _told(provenance: Provenance) -> str:
 def _facts(stdout: bytes, nonce: str) -> dict[str, Any]:
     try:
         facts = json.loads(stdout)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return facts if isinstance(facts, dict) and facts.get("nonce") == nonce else {}
 

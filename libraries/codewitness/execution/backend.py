@@ -177,7 +177,7 @@ class BackendExecutor:
         return HttpCall(
             "POST",
             self._endpoint.execute_url,
-            _encode(request_to_json(request)),
+            encode_body(request_to_json(request)),
             _HEADERS,
             retry_when_told=True,
         )
@@ -200,7 +200,8 @@ class BackendExecutor:
         return read_result(answer, executor=self._name, credentials=self._client.credentials)
 
 
-def _encode(document: object) -> bytes:
+def encode_body(document: object) -> bytes:
+    """Return a request's JSON document as the bytes of its body."""
     # Not escaped, as other clients send it and as it is shortest. Lone surrogates have no
     # UTF-8 and can only be escaped.
     try:

@@ -50,6 +50,155 @@ class _Rule:
         )
 
 
+def _no_token(text: str) -> str:
+    """Return a pattern for what azure-identity says when it gives no token."""
+    return rf"(no token for|Azure authentication failed)\b.*({text})"
+
+
+_TOKEN_RULES = (
+    _Rule(
+        "I7",
+        "a proxy of the environment stands between the suite and the identity endpoint",
+        "exempt the identity endpoint: NO_PROXY=127.0.0.1,localhost,169.254.169.254",
+        text=_no_token(r"Unable to connect to proxy|Tunnel connection failed"),
+    ),
+    _Rule(
+        "I7",
+        "the identity endpoint is configured and answered, but its reply has no token or no expiry",
+        "look at what answers at IDENTITY_ENDPOINT; a managed identity's endpoint gives "
+        "access_token and expires_on",
+        text=_no_token(r"App Service managed identity.*Token request error.*None, None"),
+    ),
+    _Rule(
+        "I7",
+        "the identity endpoint is configured but refused ('configuration not found' is "
+        "azure-identity's wording for that); the status and the reason stand behind it",
+        "check that the managed identity is assigned to the app, that AZURE_CLIENT_ID, if set, is "
+        "one of its identities, and that IDENTITY_HEADER is the app's own",
+        text=_no_token(r"App Service managed identity.*Token request error"),
+    ),
+    _Rule(
+        "I7",
+        "the machine has no managed identity, or not the one that AZURE_CLIENT_ID names",
+        "assign the identity to it, or correct AZURE_CLIENT_ID",
+        text=_no_token(r"IMDS endpoint.*Token request error|No identity has been assigned"),
+    ),
+    _Rule(
+        "I7",
+        "no managed identity is reachable: this machine is not on Azure, or IDENTITY_ENDPOINT and "
+        "IDENTITY_HEADER are not set",
+        "on Azure check that the identity is enabled and the variables reach the process; "
+        "elsewhere set AZURE_TOKEN_CREDENTIALS to the credential that is meant, such as "
+        "AzureCliCredential",
+        text=_no_token(
+            r"no response from the IMDS endpoint|ManagedIdentityCredential authentication unavail"
+        ),
+    ),
+    _Rule(
+        "I7",
+        "the certificate of the sign-in host was issued by an authority that is not trusted here",
+        "give the authority's PEM file as CA_BUNDLE or REQUESTS_CA_BUNDLE; azure-identity does not "
+        "read SSL_CERT_FILE",
+        text=_no_token(r"CERTIFICATE_VERIFY_FAILED"),
+    ),
+    _Rule(
+        "I7",
+        "the authority is addressed with plain http, which azure-identity refuses",
+        "write https:// in AZURE_AUTHORITY_HOST",
+        text=_no_token(r"is an invalid authority"),
+    ),
+    _Rule(
+        "I7",
+        "the tenant does not exist at this authority, or the authority is the wrong one",
+        "correct AZURE_TENANT_ID and AZURE_AUTHORITY_HOST",
+        text=_no_token(r"Unable to get authority configuration|AADSTS(90002|900023)\b"),
+    ),
+    _Rule(
+        "I7",
+        "the client secret is wrong or has expired",
+        "make a new secret for the application and set AZURE_CLIENT_SECRET to its value, not to "
+        "its identifier",
+        text=_no_token(r"AADSTS(7000215|7000222)\b"),
+    ),
+    _Rule(
+        "I7",
+        "the tenant has no application of this identifier",
+        "correct AZURE_CLIENT_ID, or AZURE_TENANT_ID if the application lives in another tenant",
+        text=_no_token(r"AADSTS700016\b"),
+    ),
+    _Rule(
+        "I7",
+        "the tenant refused the sign-in; the code that begins with AADSTS names the reason",
+        "look the code up and correct the application or the federated credential it speaks of",
+        text=r"\bAADSTS\d+",
+    ),
+    _Rule(
+        "I7",
+        "the identity service is out of order; it was asked four times",
+        "repeat; if it persists, look at the state of the identity service",
+        text=_no_token(r"HTTP Error: 5\d\d"),
+    ),
+    _Rule(
+        "I7",
+        "the file with the federated token is not there",
+        "correct AZURE_FEDERATED_TOKEN_FILE, or mount the volume that holds the file",
+        text=_no_token(r"No such file or directory|FileNotFoundError"),
+    ),
+    _Rule(
+        "I7",
+        "the credential's variables are incomplete or empty",
+        "set the variables named above, all of them, where this process starts",
+        text=_no_token(
+            r"not fully configured|Missing required arguments|should be .{0,10}Microsoft Entra"
+        ),
+    ),
+    _Rule(
+        "I7",
+        "AZURE_TOKEN_CREDENTIALS names no credential that there is",
+        "correct it to one of the values listed above; spelling counts, case does not",
+        text=_no_token(r"Invalid value for AZURE_TOKEN_CREDENTIALS"),
+    ),
+    _Rule(
+        "I7",
+        "the command-line tool whose login shall be used is not installed, or not on PATH",
+        "install it and sign in, or set AZURE_TOKEN_CREDENTIALS to another credential",
+        text=_no_token(r"CLI not found on path|CLI could not be found|PowerShell is not installed"),
+    ),
+    _Rule(
+        "I7",
+        "nobody is signed in with the command-line tool whose login shall be used",
+        "sign in (az login, azd auth login), then repeat",
+        text=_no_token(r"az login|azd auth login"),
+    ),
+    _Rule(
+        "I7",
+        "the command-line tool whose login shall be used failed or was too slow",
+        "run 'az account get-access-token --scope https://dynamicsessions.io/.default' by hand "
+        "and cure what it complains of",
+        text=_no_token(r"Failed to invoke|Unexpected output from"),
+    ),
+    _Rule(
+        "I7",
+        "the identity endpoint does not run, or listens on another port",
+        "check IDENTITY_ENDPOINT, or whichever address stands above",
+        text=_no_token(r"refused|actively"),
+    ),
+    _Rule(
+        "I7",
+        "the sign-in host can't be reached from here",
+        "check the network and HTTPS_PROXY; in a cloud without that host set AZURE_AUTHORITY_HOST",
+        text=_no_token(r"Failed to resolve|Max retries exceeded|timed out|Network is unreachable"),
+    ),
+    _Rule(
+        "I7",
+        "no credential gave a token: none is configured, or the identity service can't be reached",
+        "set AZURE_TOKEN_CREDENTIALS to the credential that is meant (ManagedIdentityCredential on "
+        "Azure, AzureCliCredential on a desk), check the variables it needs, and exempt the "
+        "identity endpoint from the proxy with NO_PROXY",
+        text=r"Azure authentication failed|\bno token for |CredentialUnavailable",
+    ),
+)
+
 _RULES = (
     # Texts that name their cause, whichever way they arrive.
     _Rule(
@@ -58,15 +207,7 @@ _RULES = (
         "set POOL_MANAGEMENT_ENDPOINT where the backend runs, and restart it",
         text=r"POOL_MANAGEMENT_ENDPOINT\b.{0,40}\b(not|missing|unset|required)",
     ),
-    _Rule(
-        "I7",
-        "no credential gave a token: none is configured, or the identity service can't be reached",
-        "set AZURE_TOKEN_CREDENTIALS to the credential that is meant (ManagedIdentityCredential on "
-        "Azure, AzureCliCredential on a desk), check the variables it needs, and exempt the "
-        "identity endpoint from the proxy with NO_PROXY",
-        text=r"Azure authentication failed|no token for BACKEND_SCOPE|AADSTS\d+"
-        r"|CredentialUnavailable",
-    ),
+    *_TOKEN_RULES,
     _Rule(
         "X5",
         "a placeholder executor is deployed: its text does not depend on the program",
@@ -96,11 +237,19 @@ _RULES = (
     ),
     _Rule(
         "C1",
-        "every session of the pool is taken; typically each call uses a new random identifier, "
-        "and each of those holds a session for the whole cooldown",
-        "reuse one identifier per user or worker; if identifiers are reused, stop sessions after "
-        "use, shorten the cooldown or raise the maximum",
-        text=r"allocating pod|SessionsCountExceedsLimit|active sessions?.{0,40}(limit|exceed)",
+        "more executions ran at once than the run may use sessions, or sessions were given up "
+        "after time-outs and cut connections",
+        "raise MAX_SESSIONS_USED, up to the pool's own maximum, or run fewer programs at once",
+        text=r"sessions that this run may use",
+    ),
+    _Rule(
+        "C3",
+        "the pool has no session to give although this run holds none: it is still warming after "
+        "being created or updated, or other callers hold all of them",
+        "wait for ready instances and repeat; if it persists, look at who uses the pool and raise "
+        "its maximum",
+        statuses=(429,),
+        text=r"allocating pod.*\(session pool, of which this run holds no session\)",
     ),
     _Rule(
         "C10",
@@ -111,12 +260,28 @@ _RULES = (
         text=r"allocat",
     ),
     _Rule(
+        "C1",
+        "every session of the pool is taken; typically each call uses a new random identifier, "
+        "and each of those holds a session for the whole cooldown",
+        "reuse one identifier per user or worker; if identifiers are reused, stop sessions after "
+        "use, shorten the cooldown or raise the maximum",
+        text=r"allocating pod|SessionsCountExceedsLimit|active sessions?.{0,40}(limit|exceed)",
+    ),
+    _Rule(
+        "R9",
+        "the pool's gateway did not accept the identifier, the api-version or the route",
+        "look at 'target' in the answer; identifiers have 4 to 128 letters, digits and hyphens",
+        statuses=(400,),
+        text=r"SessionRequestNotSupported"
+        r"|SessionRequestValidationFailed.*\(session pool, of which this run holds",
+    ),
+    _Rule(
         "R5",
         "the pool was called without an identifier",
         "append ?identifier=<user or worker> to the pool's address; there is no call that creates "
         "a session",
         statuses=(400,),
-        text=r"\bidentifier\b",
+        text=r"\bidentifier\b(?!=)",
     ),
     _Rule(
         "R7",
@@ -136,7 +301,7 @@ _RULES = (
         "the container behind the pool refuses the api-version parameter",
         "drop api-version on the container's own routes and keep it on management ones",
         statuses=(400,),
-        text=r"api-version",
+        text=r"api-version\b(?!=)",
     ),
     # The network.
     _Rule(
@@ -297,6 +462,23 @@ _RULES = (
     # Statuses.
     _Rule(
         "I2",
+        "the identity service handed out a token that has expired, or this machine's clock is "
+        "ahead",
+        "check the clock; then look at what issues the tokens, which may keep them too long",
+        statuses=(401,),
+        text=r"\btoken for \S+ \([^)]*\bexpired \d+ s ago",
+    ),
+    _Rule(
+        "I1",
+        "the token has the audience that session pools want and has not expired, but the pool does "
+        "not accept it: it was issued by another tenant or cloud, or was altered on its way",
+        "compare the tenant of the identity with the one of the pool (AZURE_TENANT_ID); look for "
+        "a proxy that rewrites the Authorization header",
+        statuses=(401,),
+        text=r"audience https://dynamicsessions\.io, expires in",
+    ),
+    _Rule(
+        "I2",
         "the token has expired: it was kept longer than it lives",
         "fetch a new one; BACKEND_SCOPE instead of BACKEND_AUTHORIZATION renews it by itself, and "
         "the backend, if the token is its own, must renew through its credential",
@@ -317,6 +499,14 @@ _RULES = (
         "compare the audience and expiry of the token with what the service wants; the scope for "
         "session pools is https://dynamicsessions.io/.default",
         statuses=(401,),
+    ),
+    _Rule(
+        "I6",
+        "a person's own sign-in was used, and that person lacks the role on the pool",
+        "set AZURE_TOKEN_CREDENTIALS to the service's credential and repeat, or give the person "
+        "the role (Azure ContainerApps Session Executor) and wait 5 minutes",
+        statuses=(403,),
+        text=r"identity \S+, a person",
     ),
     _Rule(
         "I3",
@@ -447,6 +637,16 @@ _RULES = (
 )
 
 
+def _for_pool(cure: str, detail: str) -> str:
+    """Name the setting that holds a pool's address where a pool was asked."""
+    if not _ASKED_POOL.search(detail):
+        return cure
+    return re.sub(r"\bENDPOINT\b", "POOL_MANAGEMENT_ENDPOINT", cure)
+
+
+_ASKED_POOL = re.compile(r"\(session pool, of which this run holds [^()]*\)")
+
+
 def likely_cause(
     kind: FaultKind, *, status: int | None = None, detail: str = "", body: str = ""
 ) -> Diagnosis:
@@ -461,7 +661,7 @@ def likely_cause(
     text = f"{detail}\n{body}"
     for rule in _RULES:
         if rule.fits(kind, status, text):
-            return Diagnosis(rule.cause, rule.cure, rule.row)
+            return Diagnosis(rule.cause, _for_pool(rule.cure, detail), rule.row)
     return Diagnosis(
         "the platform, not the program, is out of order",
         "read the service's log at this time; repeat with the curl line",

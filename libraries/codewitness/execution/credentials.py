@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import os
 import re
+import shlex
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from azure.identity import DefaultAzureCredential
 
 CREDENTIAL_VARIABLES = (
     "BACKEND_AUTHORIZATION",
@@ -19,6 +24,9 @@ CREDENTIAL_VARIABLES = (
     "BACKEND_SCOPE",
 )
 """Environment variables that :meth:`BackendCredentials.from_environment` reads."""
+
+IDENTITY_PREFIXES = ("AZURE_", "IDENTITY_", "MSI_", "IMDS_")
+"""How the names of the variables begin by which azure-identity chooses its credential."""
 
 _REFRESH_MARGIN = 300.0
 _PAUSE_AFTER_FAILURE = 30.0
@@ -39,6 +47,110 @@ class AccessToken(Protocol):
 TokenSource = Callable[[str], AccessToken]
 
 
+class KeptTokens:
+    """Tokens of one source, fetched once per scope and renewed in time. Safe for threads.
+
+    Args:
+        source: Gets a token for a scope.
+    """
+
+    def __init__(self, source: TokenSource) -> None:
+        self._source = source
+        self._kept: dict[str, AccessToken] = {}
+        self._refresh_at: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def last(self, scope: str) -> AccessToken | None:
+        """Return the token fetched last, which may have expired."""
+        return self._kept.get(scope)
+
+    def is_due(self, scope: str) -> bool:
+        """Whether a token must be fetched before the next use."""
+        return time.time() >= self._refresh_at.get(scope, 0.0)
+
+    def fetch(self, scope: str) -> AccessToken:
+        """Return a token that is good for use, getting one if that is due.
+
+        Blocks while the source works. A token that is still valid stays in use when a new one
+        can't be had.
+
+        Raises:
+            Exception: Whatever the source raised, and no valid token is at hand.
+        """
+        with self._lock:
+            if self.is_due(scope):
+                self._renew(scope)
+            return self._kept[scope]
+
+    def _renew(self, scope: str) -> None:
+        now = time.time()
+        try:
+            token = self._source(scope)
+        except Exception:
+            kept = self._kept.get(scope)
+            if kept is None or kept.expires_on <= now:
+                raise
+            self._refresh_at[scope] = min(now + _PAUSE_AFTER_FAILURE, kept.expires_on)
+            return
+        # A short-lived token is used for most of its life, too.
+        margin = min(_REFRESH_MARGIN, max(0.0, token.expires_on - now) / 10)
+        self._kept[scope], self._refresh_at[scope] = token, token.expires_on - margin
+
+
+def default_tokens() -> KeptTokens:
+    """Return the tokens of azure-identity's ``DefaultAzureCredential`` with its usual settings.
+
+    They are the same for everybody in this process, as long as the environment chooses the
+    same credential.
+    """
+    chosen_by = frozenset(
+        (name, value)
+        for name, value in os.environ.items()
+        if name.startswith(IDENTITY_PREFIXES) or name == "CA_BUNDLE"
+    )
+    with _choosing:
+        return _default_tokens(chosen_by)
+
+
+_choosing = threading.Lock()
+
+
+@functools.lru_cache(maxsize=1)
+def _default_tokens(_chosen_by: frozenset[tuple[str, str]]) -> KeptTokens:
+    return KeptTokens(new_token_source())
+
+
+def new_token_source() -> TokenSource:
+    """Return a ``DefaultAzureCredential`` of its own, as the environment of its first use chooses.
+
+    It shares no token with anybody else in this process.
+    """
+    credential: list[DefaultAzureCredential] = []
+
+    def source(scope: str) -> AccessToken:
+        if not credential:
+            credential.append(_new_credential())
+        return credential[0].get_token(scope)
+
+    return source
+
+
+def _new_credential() -> DefaultAzureCredential:
+    # azure.identity takes 150 ms to import and most runs need no token.
+    from azure.identity import AzureAuthorityHosts, DefaultAzureCredential
+
+    options: dict[str, Any] = {}
+    bundle = os.environ.get("CA_BUNDLE", "").strip()
+    if bundle:
+        options["connection_verify"] = bundle
+    authority = os.environ.get("AZURE_AUTHORITY_HOST", "").strip().rstrip("/")
+    public = {value for name, value in vars(AzureAuthorityHosts).items() if name.isupper()}
+    if authority and authority.removeprefix("https://") not in public:
+        # Azure's public login host, which would be asked about it, does not know this one.
+        options["disable_instance_discovery"] = True
+    return DefaultAzureCredential(**options)
+
+
 @dataclass
 class BackendCredentials:
     """What a backend wants to see before it answers. Safe to use from several threads.
@@ -50,7 +162,8 @@ class BackendCredentials:
         scope: Scope for which a token is fetched with azure-identity, such as
             ``api://<application>/.default``.
         token_source: Gets a token for a scope. The default is azure-identity's
-            ``DefaultAzureCredential``, which is imported when the first token is needed.
+            ``DefaultAzureCredential``, whose tokens the whole process shares; it is imported
+            when the first token is needed.
     """
 
     authorization: str | None = field(default=None, repr=False)
@@ -58,11 +171,11 @@ class BackendCredentials:
     api_key_header: str = "X-API-Key"
     scope: str | None = None
     token_source: TokenSource | None = field(default=None, repr=False)
-    _token: AccessToken | None = field(default=None, init=False, repr=False)
-    _refresh_at: float = field(default=0.0, init=False, repr=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+    _tokens: KeptTokens = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        source = self.token_source
+        self._tokens = default_tokens() if source is None else KeptTokens(source)
         _check_header_value("BACKEND_AUTHORIZATION", self.authorization)
         _check_header_value("BACKEND_API_KEY", self.api_key)
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", self.api_key_header):
@@ -115,7 +228,7 @@ class BackendCredentials:
 
     def ready_headers(self) -> dict[str, str] | None:
         """Return the headers to send, or ``None`` when a token must be fetched first."""
-        if self.scope and time.time() >= self._refresh_at:
+        if self.scope and self._tokens.is_due(self.scope):
             return None
         return self._headers()
 
@@ -128,24 +241,9 @@ class BackendCredentials:
         Raises:
             Exception: Whatever azure-identity raised, and no valid token is at hand.
         """
-        with self._lock:
-            ready = self.ready_headers()
-            if ready is None and self.scope:
-                self._renew(self.scope)
-            return ready or self._headers()
-
-    def _renew(self, scope: str) -> None:
-        now = time.time()
-        try:
-            token = self._source()(scope)
-        except Exception:
-            if self._token is None or self._token.expires_on <= now:
-                raise
-            self._refresh_at = min(now + _PAUSE_AFTER_FAILURE, self._token.expires_on)
-            return
-        # A short-lived token is used for most of its life, too.
-        margin = min(_REFRESH_MARGIN, max(0.0, token.expires_on - now) / 10)
-        self._token, self._refresh_at = token, token.expires_on - margin
+        if self.scope:
+            self._tokens.fetch(self.scope)
+        return self._headers()
 
     def _headers(self) -> dict[str, str]:
         headers = {}
@@ -153,19 +251,10 @@ class BackendCredentials:
             headers[self.api_key_header] = self.api_key
         if self.authorization:
             headers["Authorization"] = self.authorization
-        if self._token:
-            headers["Authorization"] = f"Bearer {self._token.token}"
+        token = self._tokens.last(self.scope) if self.scope else None
+        if token:
+            headers["Authorization"] = f"Bearer {token.token}"
         return headers
-
-    def _source(self) -> TokenSource:
-        if self.token_source is None:
-            # azure.identity takes 150 ms to import and most runs need no token.
-            from azure.identity import DefaultAzureCredential
-
-            bundle = os.environ.get("CA_BUNDLE", "").strip()
-            options = {"connection_verify": bundle} if bundle else {}
-            self.token_source = DefaultAzureCredential(**options).get_token
-        return self.token_source
 
     def curl_options(self) -> tuple[str, ...]:
         """Return curl's options for the same headers, with secrets as shell variables."""
@@ -176,8 +265,8 @@ class BackendCredentials:
             options.append('-H "Authorization: $BACKEND_AUTHORIZATION"')
         if self.scope:
             options.append(
-                '-H "Authorization: Bearer $(az account get-access-token --scope $BACKEND_SCOPE '
-                '--query accessToken -o tsv)"'
+                f'-H "Authorization: Bearer $(az account get-access-token --scope '
+                f'{shlex.quote(self.scope)} --query accessToken -o tsv)"'
             )
         return tuple(options)
 
@@ -189,9 +278,9 @@ class BackendCredentials:
         if self.authorization:
             used.append(f"BACKEND_AUTHORIZATION ({_describe_authorization(self.authorization)})")
         if self.scope:
-            token = self._token
-            claims = _describe_claims(token.token) if token else "no token yet"
-            used.append(f"BACKEND_SCOPE {self.scope} ({claims})")
+            token = self._tokens.last(self.scope)
+            claims = describe_claims(token.token) if token else "no token yet"
+            used.append(f"token for {self.scope} ({claims})")
         return ", ".join(used) or "none"
 
 
@@ -209,21 +298,35 @@ def _describe_authorization(value: str) -> str:
     scheme, space, rest = value.partition(" ")
     if not space:
         return "no scheme such as 'Bearer' before the value"
-    return f"{scheme}, {_describe_claims(rest.strip())}"
+    return f"{scheme}, {describe_claims(rest.strip())}"
 
 
-def _describe_claims(token: str) -> str:
+def read_claims(token: str) -> Mapping[str, Any] | None:
+    """Return what a JSON Web Token claims, unverified; ``None`` when it is no such token."""
     try:
         payload = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        audience, subject = claims.get("aud"), claims.get("oid") or claims.get("sub")
-        expiry = claims.get("exp")
-    except (ValueError, IndexError, AttributeError):
+    except (ValueError, IndexError):
+        return None
+    return claims if isinstance(claims, dict) else None
+
+
+def is_person(claims: Mapping[str, Any]) -> bool:
+    """Tell whether a token is a signed-in person's and not a service's."""
+    return any(claims.get(name) for name in ("upn", "unique_name", "preferred_username", "scp"))
+
+
+def describe_claims(token: str) -> str:
+    """Say for whom a token is, how long, and whose it is, without showing it."""
+    claims = read_claims(token)
+    if claims is None:
         return "opaque token"
+    audience, subject = claims.get("aud"), claims.get("oid") or claims.get("sub")
+    expiry = claims.get("exp")
     told = [f"audience {audience}" if audience else "no audience"]
     if isinstance(expiry, (int, float)):
         left = round(expiry - time.time())
         told.append(f"expires in {left} s" if left > 0 else f"expired {-left} s ago")
     if subject:
-        told.append(f"identity {subject}")
+        told.append(f"identity {subject}{', a person' if is_person(claims) else ''}")
     return ", ".join(told)

@@ -34,6 +34,7 @@ from codewitness.execution.credentials import BackendCredentials
 from codewitness.execution.endpoint import Endpoint
 from codewitness.execution.model import FaultKind, PlatformFault
 from codewitness.execution.redaction import redact
+from codewitness.execution.token_errors import describe_token_error
 
 T = TypeVar("T")
 
@@ -334,8 +335,8 @@ class HttpClient:
         except Exception as error:
             raise fault(
                 FaultKind.UNAUTHENTICATED,
-                f"no token for BACKEND_SCOPE {self._credentials.scope}: "
-                f"{type(error).__name__}: {redact(str(error))[:1000]}",
+                f"no token for {self._credentials.scope}: "
+                f"{redact(describe_token_error(error))[:1000]}",
             ) from error
         finally:
             if fetching.done() and self._fetching is fetching:

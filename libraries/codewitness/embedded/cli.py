@@ -25,8 +25,10 @@ from codewitness.embedded.lax_sandbox import LaxSandbox
 from codewitness.embedded.minimal import ISOLATION, OUTPUT_LIMIT, create_minimal_app
 from codewitness.embedded.session_pool_service import PoolSettings, serving_pool
 from codewitness.embedded.validation import LimitCeilings
+from codewitness.execution.fallback import FallbackExecutor
 from codewitness.execution.local import LocalExecutor
-from codewitness.execution.model import PlatformFault
+from codewitness.execution.model import Executor, PlatformFault
+from codewitness.session_pool.client import SessionPoolExecutor
 
 HOST = "127.0.0.1"
 """The services run any program they are sent: they are for this machine alone."""
@@ -147,6 +149,24 @@ def _add_backend(parser: argparse.ArgumentParser) -> None:
         choices=("auto", "bubblewrap", "none"),
         default="auto",
         help="auto (default) takes bubblewrap, or process limits alone where it doesn't work",
+    )
+    behind = parser.add_argument_group("behind it")
+    behind.add_argument(
+        "--pool",
+        metavar="URL",
+        help="execute in this session pool, with azure-identity's token, not on this machine",
+    )
+    behind.add_argument(
+        "--pool-sessions",
+        type=_positive,
+        default=20,
+        metavar="N",
+        help="sessions of the pool that may be used in all (default 20)",
+    )
+    behind.add_argument(
+        "--fallback",
+        action="store_true",
+        help="execute on this machine while the pool is out of order, and say so in every answer",
     )
     kind = behaviour.add_mutually_exclusive_group()
     kind.add_argument(
@@ -276,7 +296,8 @@ def _backend(options: argparse.Namespace) -> None:
     # One folder holds whatever this process and all it uses create, so that nothing is left.
     with tempfile.TemporaryDirectory(prefix="codewitness-", ignore_cleanup_errors=True) as folder:
         tempfile.tempdir = folder
-        details = {"service": "backend", "executor": "local", "folder": folder}
+        executor = "local" if options.pool is None else f"session pool {options.pool}"
+        details = {"service": "backend", "executor": executor, "folder": folder}
         if options.minimal:
             details["service"] = "minimal backend"
         else:
@@ -293,8 +314,23 @@ def _table_of_faults() -> str:
     )
 
 
+def _executor(options: argparse.Namespace) -> Executor:
+    if options.pool is None:
+        return LocalExecutor(sandbox=options.sandbox, output_limit=options.output_limit)
+    try:
+        pool = SessionPoolExecutor(
+            options.pool, run_id=f"backend-{os.getpid()}", max_sessions=options.pool_sessions
+        )
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    if not options.fallback:
+        return pool
+    local = LocalExecutor(sandbox=options.sandbox, output_limit=options.output_limit)
+    return FallbackExecutor(pool, local)
+
+
 def _application(options: argparse.Namespace) -> web.Application:
-    executor = LocalExecutor(sandbox=options.sandbox, output_limit=options.output_limit)
+    executor = _executor(options)
     if options.minimal:
         lax = LaxSandbox(executor, ISOLATION, output_limit=OUTPUT_LIMIT)
         return create_minimal_app(lax)

@@ -68,7 +68,12 @@ class RunningService:
         self.stop()
 
 
-def start_service(arguments: Sequence[str], *, ready_within: float = 15.0) -> RunningService:
+def start_service(
+    arguments: Sequence[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    ready_within: float = 15.0,
+) -> RunningService:
     """Start an embedded service and wait until it listens.
 
     The service ends when this process closes the pipe to its standard input, which the
@@ -78,6 +83,8 @@ def start_service(arguments: Sequence[str], *, ready_within: float = 15.0) -> Ru
 
     Args:
         arguments: The command line after ``python libraries/codewitness``.
+        environment: The service's whole environment; by default this process's own without the
+            credentials in it.
         ready_within: Seconds until the service must be listening.
 
     Raises:
@@ -89,7 +96,7 @@ def start_service(arguments: Sequence[str], *, ready_within: float = 15.0) -> Ru
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=errors,
-        env={name: it for name, it in os.environ.items() if name not in SECRET_VARIABLES},
+        env=_without_secrets() if environment is None else dict(environment),
         **_apart_from_this_process(),
     )
     try:
@@ -117,6 +124,10 @@ def start_service(arguments: Sequence[str], *, ready_within: float = 15.0) -> Ru
         _end(process)
         errors.close()
         raise
+
+
+def _without_secrets() -> dict[str, str]:
+    return {name: it for name, it in os.environ.items() if name not in SECRET_VARIABLES}
 
 
 def _apart_from_this_process() -> dict[str, Any]:

@@ -25,6 +25,7 @@ from codewitness.execution.model import (
     SourceFile,
 )
 from codewitness.execution.piston import RESPONSE_SCHEMA, RUNTIMES_SCHEMA
+from codewitness.execution.redaction import redact
 from codewitness.reporting.card import Mismatch
 
 _SCHEMAS = {"execute": RESPONSE_SCHEMA, "runtimes": RUNTIMES_SCHEMA}
@@ -142,7 +143,7 @@ class BackendApiLibrary:
                 "HTTP status",
                 "is a 4xx",
                 "4xx, whatever the body",
-                f"{self._status}, body {self._last.text[:300] or '(empty)'}",
+                f"{self._status}, body {self._text[:300] or '(empty)'}",
                 _ERROR_CLAUSE,
                 because,
             )
@@ -188,7 +189,7 @@ class BackendApiLibrary:
             "body of the refusal",
             "is one of the contract's",
             '{"message": …}, {"stack": …}, {} or nothing',
-            self._last.text[:500],
+            self._text[:500],
             _ERROR_CLAUSE,
             "a body of another shape is a deviation that clients have to know of",
         )
@@ -201,7 +202,7 @@ class BackendApiLibrary:
                 "message of the refusal",
                 "names what is wrong",
                 f"a message with '{text}'",
-                self._last.text[:500] or "(empty)",
+                self._text[:500] or "(empty)",
                 _ERROR_CLAUSE,
             )
 
@@ -303,11 +304,16 @@ class BackendApiLibrary:
     def _status(self) -> str:
         return f"{self._last.status} {self._last.reason}".strip()
 
+    @property
+    def _text(self) -> str:
+        # Redacted before it is cut: the first half of a secret would not be recognised.
+        return redact(self._last.text)
+
     def _json(self) -> Any:
         try:
             return json.loads(self._last.body)
         except ValueError as error:
-            self._fail("body", "is JSON", "JSON", f"{self._last.text[:300] or '(empty)'} ({error})")
+            self._fail("body", "is JSON", "JSON", f"{self._text[:300] or '(empty)'} ({error})")
             raise
 
     def _fail(

@@ -21,8 +21,9 @@ from codewitness.execution.model import (
     SourceFile,
     Stage,
 )
+from codewitness.execution.redaction import redact
 from codewitness.reporting.card import Mismatch
-from codewitness.reporting.visible import size_of, visible
+from codewitness.reporting.visible import as_text, size_of, visible
 from codewitness.target.capabilities import ceiling_in
 
 PROGRAMS = run_context.PROJECT / "resources" / "programs"
@@ -474,11 +475,12 @@ def log_result(result: ExecutionResult) -> None:
     for name in ("stdout", "stderr"):
         output: bytes = getattr(run, name)
         if output:
-            lines.append(f"{name} ({size_of(output)}): {visible(output[:300])}")
+            shown = visible(redact(as_text(output))[:300])
+            lines.append(f"{name} ({size_of(output)}): {shown}")
     lines += [f"retried: {retry}" for retry in result.retries]
     if result.provenance.degraded:
-        logger.warn(f"A fallback answered: {result.provenance.degraded}")
-    logger.info("\n".join(lines))
+        logger.warn(redact(f"A fallback answered: {result.provenance.degraded}"))
+    logger.info(redact("\n".join(lines)))
 
 
 def _program(path: str) -> str:

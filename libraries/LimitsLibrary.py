@@ -95,7 +95,7 @@ class LimitsLibrary:
         except ExecutionError as error:
             run_context.fail_with(error, request, "a program stopped at run_timeout")
         self._stopped = request, result
-        logger.info(f"The answer took {result.elapsed:.2f} s: {result.run}")
+        logger.info(f"The answer took {result.elapsed:.2f} s: {_ending(result.run)}")
 
     @keyword(tags=["limits"])
     def program_should_have_been_stopped_in_time(self) -> None:

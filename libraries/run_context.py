@@ -291,7 +291,8 @@ def repeat_line(request: ExecutionRequest | None) -> str:
 def save_beside_log(name: str, content: bytes) -> str:
     """Write a body into the output folder and return its name relative to the log.
 
-    Secrets in it are redacted, the rest stays as it is, to the byte. A folder that can't be written costs the saved body, never the message.
+    Secrets in it are redacted, the rest stays as it is, to the byte. A folder that can't be
+    written costs the saved body, never the message.
     """
     global _saved
     variables = BuiltIn()
@@ -310,7 +311,7 @@ def set_metadata(values: Mapping[str, Any]) -> None:
     """Show values at the top of the log and the report."""
     robot = BuiltIn()
     for name, value in values.items():
-        robot.set_suite_metadata(name, str(value), top=True)
+        robot.set_suite_metadata(name, redact(str(value)), top=True)
 
 
 def _curl_options() -> tuple[str, ...]:
@@ -337,7 +338,7 @@ def _describe(target: ServiceUnderTest) -> None:
             "Settings": settings_table(target.settings.entries.values()),
         }
     )
-    logger.console(f"\nAnswers: {target.name}; code runs {whereabouts.evidence}")
+    logger.console(redact(f"\nAnswers: {target.name}; code runs {whereabouts.evidence}"))
     if whereabouts.on_this_machine and target.settings.kind is TargetKind.BACKEND:
         logger.warn(
             f"The backend at {target.executor.base_url} runs code on this very machine. That is "

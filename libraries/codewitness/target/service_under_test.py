@@ -6,7 +6,6 @@ import contextlib
 import time
 from collections.abc import Mapping, Sequence
 
-from codewitness.embedded.service import RunningService, start_service
 from codewitness.execution import causes
 from codewitness.execution.backend import BackendExecutor
 from codewitness.execution.credentials import BackendCredentials
@@ -24,6 +23,7 @@ from codewitness.reporting.diagnosis import control_request, new_nonce, platform
 from codewitness.reporting.summary import RunRecord
 from codewitness.target.breaker import Breaker, ServiceDown
 from codewitness.target.capabilities import Capabilities
+from codewitness.target.embedded_flow import EmbeddedFlow, start_flow
 from codewitness.target.settings import Settings, SettingsError, TargetKind
 from codewitness.target.whereabouts import Whereabouts, fingerprint_request, read_whereabouts
 
@@ -48,26 +48,26 @@ class ServiceUnderTest:
         self.settings = settings
         self.record = RunRecord()
         self.first_latency: float | None = None
-        self._started: RunningService | None = None
+        self._flow: EmbeddedFlow | None = None
         self._whereabouts: Whereabouts | None = None
         self._runtimes: Sequence[Runtime] | None = None
         try:
             self.capabilities = Capabilities(self.execute, settings["DEVIATIONS"])
             credentials = BackendCredentials.from_environment()
             if settings.kind is not TargetKind.BACKEND:
-                self._started = start_service(_service_arguments(settings))
+                self._flow = start_flow(through_pool=settings.through_pool, fault=settings["FAULT"])
                 # Credentials are for the service that the environment names, not for ours.
                 credentials = BackendCredentials()
             self.sends_credentials = bool(credentials)
             self.executor = BackendExecutor(
-                self._started.url if self._started else settings["ENDPOINT"],
+                self._flow.url if self._flow else settings["ENDPOINT"],
                 credentials=credentials,
                 deadline=settings["REQUEST_DEADLINE"],
                 verify=settings["VERIFY_TLS"],
                 ca_bundle=settings["CA_BUNDLE"] or None,
             )
         except ValueError as error:
-            self._stop_started()
+            self._stop_flow()
             raise SettingsError(str(error)) from error
         self._breaker = Breaker(self._check)
 
@@ -75,7 +75,9 @@ class ServiceUnderTest:
     def name(self) -> str:
         """The flow under test with its address, for people."""
         flows = {
-            TargetKind.EMBEDDED: "embedded backend → sandboxed process",
+            TargetKind.EMBEDDED: "embedded backend → session pool → sandboxed process"
+            if self.settings.through_pool
+            else "embedded backend → sandboxed process",
             TargetKind.LOCAL: "local executor: embedded backend → sandboxed process",
             TargetKind.BACKEND: "backend",
         }
@@ -213,26 +215,25 @@ class ServiceUnderTest:
     def close(self) -> None:
         """Close all connections, and end the service if it was started here."""
         self.executor.close()
-        self._stop_started()
+        self._stop_flow()
 
-    def _stop_started(self) -> None:
-        if self._started is not None:
-            self._started.stop()
+    def _stop_flow(self) -> None:
+        if self._flow is not None:
+            self._flow.stop()
 
     def _check(self) -> None:
-        if self._started is not None and not self._started.running:
-            ended = f"the embedded service (pid {self._started.pid}) has ended"
-            raise causes.fault(FaultKind.NOTHING_LISTENING, ended)
+        if self._flow is not None and self._flow.ended:
+            raise causes.fault(FaultKind.NOTHING_LISTENING, self._flow.ended)
         with contextlib.suppress(RequestRefused):
             self.executor.execute(control_request(new_nonce()), deadline=CHECK_WITHIN)
 
     def _note_error(self, error: ExecutionError) -> None:
+        self.record.note_fault(error)
         if not isinstance(error, PlatformFault):
             return
-        if self._started is not None and not self._started.running:
-            error.detail += f"; the embedded service (pid {self._started.pid}) has ended"
+        if self._flow is not None and self._flow.ended:
+            error.detail += f"; {self._flow.ended}"
         self._breaker.failed(error)
-        self.record.note_fault(error)
 
 
 def _worth_a_test(fault: PlatformFault) -> bool:
@@ -242,10 +243,3 @@ def _worth_a_test(fault: PlatformFault) -> bool:
         FaultKind.PLATFORM_ERROR_AS_RESULT,
         FaultKind.SANDBOX,
     )
-
-
-def _service_arguments(settings: Settings) -> list[str]:
-    arguments = ["backend", "--port", "0"]
-    if settings["FAULT"]:
-        arguments += ["--fault", settings["FAULT"]]
-    return arguments

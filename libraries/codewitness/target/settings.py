@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
-from urllib.parse import urlsplit
 
 from codewitness.execution.credentials import CREDENTIAL_VARIABLES
+from codewitness.execution.redaction import redact
 
 
 class SettingsError(ValueError):
@@ -119,6 +119,11 @@ class Settings:
         return TargetKind.LOCAL if self["USE_LOCAL_EXECUTOR"] else TargetKind.EMBEDDED
 
     @property
+    def through_pool(self) -> bool:
+        """Whether the embedded flow has a session pool in it; one with a fault has none."""
+        return self.kind is TargetKind.EMBEDDED and not self["FAULT"]
+
+    @property
     def chosen_by(self) -> str:
         """Which setting chose the target, and where that setting came from."""
         name = {
@@ -183,7 +188,5 @@ def _check(settings: Settings, robot_value: Callable[[str], Any]) -> None:
 
 
 def _shown(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.username or parts.password:
-        return f"{parts.scheme}://<secret>@{parts.hostname}"
-    return url
+    # As it is but for a user name and password, and however wrong the rest of it is.
+    return redact(url)

@@ -1,0 +1,166 @@
+"""Embedded services that one suite has for itself, to break, stop and start as it likes."""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from codewitness.embedded.service import RunningService, start_service
+from codewitness.execution.answers import read_result
+from codewitness.execution.backend import BackendExecutor
+from codewitness.execution.credentials import AccessToken, BackendCredentials, KeptTokens
+from codewitness.execution.model import ExecutionRequest, ExecutionResult
+from codewitness.execution.piston import request_to_json
+from codewitness.execution.redaction import SECRET_VARIABLES
+from codewitness.session_pool.assumed_identity import token_source_of
+from codewitness.session_pool.client import PoolSession, SessionPoolExecutor
+from codewitness.session_pool.credentials import SCOPE, client_environment, fetch_token
+
+DEADLINE = 20.0
+"""Seconds that one call of a private service may take in all."""
+
+_CONTROL_WITHIN = 10.0
+_FEDERATED_TOKEN_FILE = "AZURE_FEDERATED_TOKEN_FILE"
+
+
+class PrivatePool:
+    """A session pool in a process of its own, with an identity service for its callers.
+
+    Args:
+        options: Options of the command ``session-pool``.
+        identity: Pool whose identity service gives the tokens, when it is not the pool's own.
+
+    Raises:
+        ServiceNotStarted: It did not become ready.
+    """
+
+    def __init__(self, options: Sequence[str] = (), identity: PrivatePool | None = None) -> None:
+        self._options = tuple(options)
+        self._identity = identity
+        self._issued: set[str] = set()
+        self._service = self._start(0)
+
+    @property
+    def name(self) -> str:
+        """The pool with its address, for people."""
+        return f"private session pool at {self.url}"
+
+    @property
+    def url(self) -> str:
+        """Base URL, which stays the same when the pool is started again."""
+        return self._service.url
+
+    @property
+    def pid(self) -> int:
+        """Process identifier."""
+        return self._service.pid
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """Variables that lead a caller's azure-identity to the tokens for this pool."""
+        if self._identity is not None:
+            return self._identity.identity
+        variables: Mapping[str, str] = self._service.details["environment"]
+        return variables
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Everything that no report may show: credentials, and tokens issued to this process."""
+        variables = self.identity
+        values = {variables[name] for name in variables.keys() & set(SECRET_VARIABLES)}
+        if _FEDERATED_TOKEN_FILE in variables:
+            values.add(Path(variables[_FEDERATED_TOKEN_FILE]).read_text(encoding="ascii"))
+        parts = {part for token in self._issued for part in (token, *token.split(".")[1:])}
+        return frozenset(values | parts)
+
+    def stop(self) -> None:
+        """End the pool and all its sessions."""
+        self._service.stop()
+
+    def start_again(self) -> None:
+        """Start the pool anew, empty, at the port that it had; nothing where it still runs."""
+        if not self._service.running:
+            self._service = self._start(urlsplit(self.url).port or 0)
+
+    def configure_identity(self, **changes: Any) -> None:
+        """Change what the identity service does; see :class:`IdentityConfig` for the names."""
+        request = urllib.request.Request(
+            f"{self._service.details['control_url']}/identity", json.dumps(changes).encode()
+        )
+        # No proxy knows a way to a port of this machine.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=_CONTROL_WITHIN):
+            pass
+
+    def fetch_token(self) -> AccessToken:
+        """Get a new token for the pool, as a service with its identity does.
+
+        Raises:
+            PlatformFault: There is none.
+        """
+        return fetch_token(tokens=KeptTokens(self._fetch))
+
+    def client(self) -> SessionPoolExecutor:
+        """Return a client with a credential of its own."""
+        return SessionPoolExecutor(
+            self.url,
+            run_id=f"private-{os.getpid()}",
+            credentials=BackendCredentials(scope=SCOPE, token_source=self._fetch),
+            deadline=DEADLINE,
+        )
+
+    def execute_without_token(self, request: ExecutionRequest) -> ExecutionResult:
+        """Run one program as a caller that has no token.
+
+        Raises:
+            ExecutionError: As :meth:`SessionPoolExecutor.execute`.
+        """
+        body = json.dumps(request_to_json(request)).encode()
+        with BackendExecutor(self.url, deadline=DEADLINE) as caller:
+            answer = caller.exchange(
+                "POST",
+                f"execute?identifier=private-{os.getpid()}-nobody",
+                body=body,
+                headers={"Content-Type": "application/json"},
+            )
+        return read_result(answer, executor=self.name, credentials="none")
+
+    def sessions(self) -> dict[str, PoolSession]:
+        """Return what the pool lists, by identifier.
+
+        Raises:
+            PlatformFault: It gave no list.
+        """
+        with self.client() as client:
+            return {session.identifier: session for session in client.list_sessions()}
+
+    def _fetch(self, scope: str) -> AccessToken:
+        token = token_source_of(self.identity)(scope)
+        self._issued.add(token.token)
+        return token
+
+    def _start(self, port: int) -> RunningService:
+        return start_service(["session-pool", "--port", str(port), *self._options])
+
+
+def start_backend(pool: PrivatePool | None, *, fallback: bool = False) -> RunningService:
+    """Start a backend in front of a pool, with the identity that the pool's callers have.
+
+    Args:
+        pool: Where it shall execute; ``None`` for a backend that executes on this machine.
+        fallback: Whether it may execute on this machine while the pool is out of order.
+
+    Raises:
+        ServiceNotStarted: It did not become ready.
+    """
+    if pool is None:
+        return start_service(["backend"])
+    arguments = ["backend", "--pool", pool.url, *(["--fallback"] if fallback else [])]
+    others = {name: it for name, it in os.environ.items() if name not in SECRET_VARIABLES}
+    return start_service(arguments, environment=client_environment(pool.identity, others))

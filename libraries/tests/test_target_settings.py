@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codewitness.execution.credentials import CREDENTIAL_VARIABLES
+from codewitness.target.settings import (
+    KNOWN_SETTINGS,
+    Settings,
+    SettingsError,
+    TargetKind,
+    resolve,
+)
+
+
+def resolved(robot: Mapping[str, Any] | None = None, **environ: str) -> Settings:
+    return resolve((robot or {}).get, environ)
+
+
+def refusal(robot: Mapping[str, Any] | None = None, **environ: str) -> str:
+    with pytest.raises(SettingsError) as told:
+        resolved(robot, **environ)
+    return str(told.value)
+
+
+def test_nothing_given_is_all_defaults() -> None:
+    settings = resolved()
+    assert list(settings.entries) == list(KNOWN_SETTINGS)
+    assert {entry.origin for entry in settings.entries.values()} == {"default"}
+    assert settings.kind is TargetKind.EMBEDDED
+    assert "default" in settings.chosen_by
+
+
+@given(
+    robot=st.none() | st.sampled_from(["", "http://robot"]),
+    environ=st.none() | st.sampled_from(["", "http://environment"]),
+)
+def test_robot_wins_over_the_environment_and_both_over_the_default(
+    robot: str | None, environ: str | None
+) -> None:
+    environment = {} if environ is None else {"ENDPOINT": environ}
+    entry = resolve({"ENDPOINT": robot}.get, environment).entries["ENDPOINT"]
+    if robot:
+        assert (entry.value, entry.origin) == (robot, "Robot variable")
+    elif environ:
+        assert (entry.value, entry.origin) == (environ, "environment")
+    else:
+        assert (entry.value, entry.origin) == ("", "default")
+
+
+@pytest.mark.parametrize(
+    ("robot", "environ", "kind", "chosen_by"),
+    [
+        ({}, {"USE_LOCAL_EXECUTOR": "true"}, TargetKind.LOCAL, "USE_LOCAL_EXECUTOR, environment"),
+        ({"USE_LOCAL_EXECUTOR": True}, {}, TargetKind.LOCAL, "USE_LOCAL_EXECUTOR, Robot variable"),
+        ({"ENDPOINT": "http://h"}, {}, TargetKind.BACKEND, "ENDPOINT, Robot variable"),
+        (
+            {"ENDPOINT": "http://h"},
+            {"USE_LOCAL_EXECUTOR": "false"},
+            TargetKind.BACKEND,
+            "ENDPOINT, Robot variable",
+        ),
+    ],
+)
+def test_target_is_chosen(
+    robot: Mapping[str, Any], environ: Mapping[str, str], kind: TargetKind, chosen_by: str
+) -> None:
+    settings = resolved(robot, **environ)
+    assert settings.kind is kind
+    assert settings.chosen_by == chosen_by
+
+
+@pytest.mark.parametrize("text", ["true", "True", " YES ", "on", "1", True])
+def test_flag_is_on(text: str | bool) -> None:
+    assert resolved({"VERIFY_TLS": text})["VERIFY_TLS"] is True
+
+
+@pytest.mark.parametrize("text", ["false", "False", " no ", "OFF", "0", False])
+def test_flag_is_off(text: str | bool) -> None:
+    assert resolved({"VERIFY_TLS": text})["VERIFY_TLS"] is False
+
+
+@pytest.mark.parametrize("text", ["2", "truee", "none", "None", "nein", "${EMPTY}"])
+def test_flag_that_is_neither_is_refused(text: str) -> None:
+    message = refusal({"USE_LOCAL_EXECUTOR": text})
+    assert f"USE_LOCAL_EXECUTOR is '{text}'" in message
+    assert "true or false" in message
+
+
+@pytest.mark.parametrize(("given", "seconds"), [("2", 2.0), (0.5, 0.5), ("3600", 3600.0)])
+def test_deadline_is_a_number_of_seconds(given: object, seconds: float) -> None:
+    assert resolved({"REQUEST_DEADLINE": given})["REQUEST_DEADLINE"] == seconds
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "soon", "nan", "inf", "3601", [], "1,5", "5 s"])
+def test_unusable_deadline_is_refused(given: object) -> None:
+    message = refusal({"REQUEST_DEADLINE": given})
+    assert f"REQUEST_DEADLINE is '{given}'" in message
+    assert "seconds" in message
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ("args", ("args",)),
+        (" args , hex,, ", ("args", "hex")),
+        (["args", "hex"], ("args", "hex")),
+        ([], ()),
+        ("", ()),
+    ],
+)
+def test_deviations_are_a_list_or_names_with_commas(given: object, names: tuple[str, ...]) -> None:
+    assert resolved({"DEVIATIONS": given})["DEVIATIONS"] == names
+
+
+@pytest.mark.parametrize("given", [{"args": True}, 3, True])
+def test_deviations_of_another_kind_are_refused(given: object) -> None:
+    message = refusal({"DEVIATIONS": given})
+    assert f"DEVIATIONS is '{given}'" in message
+    assert "commas" in message
+
+
+@pytest.mark.parametrize("url", ["http://h:1", "http://[::1", "nonsense"])
+def test_local_executor_contradicts_any_url(url: str) -> None:
+    message = refusal({"ENDPOINT": url}, USE_LOCAL_EXECUTOR="true")
+    assert "USE_LOCAL_EXECUTOR=true (environment)" in message
+    assert f"ENDPOINT={url} (Robot variable)" in message
+    assert "Drop" in message
+
+
+def test_fault_is_for_the_embedded_backend_alone() -> None:
+    message = refusal({"FAULT": "stdout-dropped", "ENDPOINT": "http://h"})
+    assert "FAULT=stdout-dropped" in message
+    assert "http://h" in message
+    assert resolved({"FAULT": "stdout-dropped"})["FAULT"] == "stdout-dropped"
+
+
+def test_pool_is_refused_for_now() -> None:
+    message = refusal(POOL_MANAGEMENT_ENDPOINT="https://pool.example")
+    assert "POOL_MANAGEMENT_ENDPOINT=https://pool.example" in message
+    assert "Unset it" in message
+
+
+@pytest.mark.parametrize("name", CREDENTIAL_VARIABLES)
+def test_credential_as_a_robot_variable_is_refused_without_repeating_it(name: str) -> None:
+    message = refusal({name: "canary"})
+    assert name in message
+    assert f"export {name}=" in message
+    assert "canary" not in message
+    resolved({}, **{name: "canary"})
+
+
+@pytest.mark.parametrize("other", [{"USE_LOCAL_EXECUTOR": True}, {"FAULT": "stdout-dropped"}])
+def test_password_in_a_url_is_not_repeated(other: Mapping[str, Any]) -> None:
+    message = refusal({"ENDPOINT": "http://user:canary@host/path", **other})
+    assert "canary" not in message
+    assert "user" not in message
+    assert "host" in message

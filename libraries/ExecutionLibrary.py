@@ -26,7 +26,6 @@ from codewitness.reporting.card import Mismatch
 from codewitness.reporting.visible import as_text, size_of, visible
 from codewitness.target.capabilities import ceiling_in
 
-PROGRAMS = run_context.PROJECT / "resources" / "programs"
 LANGUAGES = {
     ".py": "python",
     ".js": "javascript",
@@ -36,7 +35,6 @@ LANGUAGES = {
     ".java": "java",
     ".cs": "csharp",
 }
-NONCE_IN_FILES = "@NONCE@"
 
 _COMBINING = "e\u0301 a\u0308 n\u0303 A\u030a"
 _STREAM_CLAUSE = "Piston v2 contract, section 3: {0} is what the program wrote there, unchanged"
@@ -152,7 +150,7 @@ class ExecutionLibrary:
         language = LANGUAGES.get(PurePath(path).suffix)
         if language is None:
             raise ValueError(f"'{path}' ends in none of {', '.join(LANGUAGES)}.")
-        code = _program(path)
+        code = run_context.read_program(path)
         name = PurePath(path).name if language in ("java", "csharp", "c", "c++") else None
         return self._execute(
             language, code, stdin, args, run_timeout, run_memory_limit, file_name=name
@@ -189,7 +187,9 @@ class ExecutionLibrary:
 
         A refusal, Piston's empty 500 and a file that stays inside are all right.
         """
-        code = _program("look_for_escaped_file.py").replace("@NAME@", name.rpartition("/")[2])
+        code = run_context.read_program("look_for_escaped_file.py").replace(
+            "@NAME@", name.rpartition("/")[2]
+        )
         files = (SourceFile(_bytes(code), "main.py"), SourceFile(b"escaped", name))
         request = ExecutionRequest("python", files)
         self._last = Execution(request=request)
@@ -481,15 +481,6 @@ def log_result(result: ExecutionResult) -> None:
     if result.provenance.degraded:
         logger.warn(redact(f"A fallback answered: {result.provenance.degraded}"))
     logger.info(redact("\n".join(lines)))
-
-
-def _program(path: str) -> str:
-    file = PROGRAMS / path
-    try:
-        code = file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ValueError(f"Program '{file}' can't be read: {error.strerror}.") from error
-    return code.replace(NONCE_IN_FILES, run_context.nonce())
 
 
 def _ending(stage: Stage) -> str:

@@ -42,6 +42,12 @@ from codewitness.target.settings import Settings, SettingsError, TargetKind, res
 PROJECT = Path(__file__).resolve().parent.parent
 """Folder of the project, wherever Robot was started."""
 
+PROGRAMS = PROJECT / "resources" / "programs"
+"""Folder of the programs that tests name by their files."""
+
+NONCE_IN_FILES = "@NONCE@"
+"""Text in a program's file that becomes the current test's token."""
+
 LONG_BODY = 2000
 """Bytes from which on an expected or received body is saved beside the log."""
 
@@ -180,6 +186,16 @@ def nonce() -> str:
     """Return the current test's token, which is new for every test."""
     token: str = BuiltIn().get_variable_value("${NONCE}")
     return token
+
+
+def read_program(path: str) -> str:
+    """Return a program from :data:`PROGRAMS`, with the current test's token in it."""
+    file = PROGRAMS / path
+    try:
+        code = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"Program '{file}' can't be read: {error.strerror}.") from error
+    return code.replace(NONCE_IN_FILES, nonce())
 
 
 def clause_of_test() -> str:

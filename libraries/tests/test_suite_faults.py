@@ -184,8 +184,9 @@ def runs(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Future[RobotRun]]]:
     """One run for every fault that was selected, several at a time."""
-    calls = [getattr(item, "callspec", None) for item in request.session.items]
-    selected = [call.id for call in calls if call is not None and call.id in FAULTS]
+    here = [item for item in request.session.items if item.path == request.path]
+    calls = [getattr(item, "callspec", None) for item in here]
+    selected = [call.id for call in calls if call is not None]
     folder = tmp_path_factory.mktemp("faults")
 
     def run(name: str) -> RobotRun:

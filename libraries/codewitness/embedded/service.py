@@ -96,7 +96,7 @@ def start_service(
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=errors,
-        env=_without_secrets() if environment is None else dict(environment),
+        env=without_secrets() if environment is None else dict(environment),
         **_apart_from_this_process(),
     )
     try:
@@ -126,7 +126,8 @@ def start_service(
         raise
 
 
-def _without_secrets() -> dict[str, str]:
+def without_secrets() -> dict[str, str]:
+    """Return this process's environment less the credentials for other services in it."""
     return {name: it for name, it in os.environ.items() if name not in SECRET_VARIABLES}
 
 

@@ -577,6 +577,15 @@ _RULES = (
         statuses=(503,),
     ),
     _Rule(
+        "N19",
+        "the backend works, but can't reach its session pool",
+        "look at whether the pool is up, and at its address in the backend's settings "
+        "(POOL_MANAGEMENT_ENDPOINT)",
+        statuses=tuple(range(500, 600)),
+        text=r"\b(nothing listening|name not resolved|TLS failure|no answer in time)\b"
+        r".*\(session pool, of which this run holds",
+    ),
+    _Rule(
         "C10",
         "the service failed inside; an empty body is what Piston answers when it can't set up the "
         "job",
@@ -644,6 +653,9 @@ def _for_pool(cure: str, detail: str) -> str:
     return re.sub(r"\bENDPOINT\b", "POOL_MANAGEMENT_ENDPOINT", cure)
 
 
+_TOLD_BY_BACKEND = re.compile(
+    r"\bHTTP 5\d\d .*?\bHTTP (\d{3})\b.*\(session pool, of which this run holds", re.DOTALL
+)
 _ASKED_POOL = re.compile(r"\(session pool, of which this run holds [^()]*\)")
 
 
@@ -659,6 +671,10 @@ def likely_cause(
         body: Start of the body, when there was one.
     """
     text = f"{detail}\n{body}"
+    told = _TOLD_BY_BACKEND.search(text)
+    if told and status is not None and status >= 500:
+        # What the pool answered says more than what the backend made of it.
+        status = int(told[1])
     for rule in _RULES:
         if rule.fits(kind, status, text):
             return Diagnosis(rule.cause, _for_pool(rule.cure, detail), rule.row)

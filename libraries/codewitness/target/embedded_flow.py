@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from codewitness.embedded.service import RunningService, start_service
+from codewitness.embedded.service import RunningService, start_service, without_secrets
 from codewitness.session_pool.credentials import client_environment
 
 POOL_SESSIONS = 20
@@ -66,7 +66,7 @@ def start_flow(*, through_pool: bool, fault: str = "") -> EmbeddedFlow:
                 ]
             )
             started.append(pool)
-            environment = client_environment(pool.details["environment"])
+            environment = client_environment(pool.details["environment"], without_secrets())
             arguments += ["--pool", pool.url, "--pool-sessions", str(POOL_SESSIONS)]
         started.append(start_service(arguments, environment=environment))
     except BaseException:

@@ -6,33 +6,24 @@ azure-identity. The operator has the control port: time moves, and what the pool
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from codewitness.embedded.service import RunningService, start_service
+from codewitness.embedded.service import RunningService, start_service, without_secrets
 from codewitness.execution.answers import error_in, read_result
 from codewitness.execution.backend import encode_body
-from codewitness.execution.credentials import (
-    IDENTITY_PREFIXES,
-    AccessToken,
-    BackendCredentials,
-    TokenSource,
-    default_tokens,
-)
+from codewitness.execution.credentials import BackendCredentials
 from codewitness.execution.endpoint import parse_endpoint
 from codewitness.execution.http_client import HttpAnswer, HttpCall, HttpClient
 from codewitness.execution.model import ExecutionError, ExecutionRequest, SourceFile
 from codewitness.execution.piston import request_to_json
-from codewitness.execution.redaction import SECRET_VARIABLES
-from codewitness.session_pool.client import API_VERSION, PoolSession, SessionPoolExecutor
+from codewitness.session_pool.assumed_identity import token_source_of
+from codewitness.session_pool.client import API_VERSION, SessionPoolExecutor
 from codewitness.session_pool.contract import Kind
 from codewitness.session_pool.credentials import SCOPE, client_environment
 
@@ -41,7 +32,6 @@ CALL_WITHIN = 20.0
 
 _JSON = {"Accept": "application/json", "Content-Type": "application/json"}
 _LOOK_AGAIN_AFTER = 0.02
-_environment = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -108,8 +98,7 @@ class PrivatePool:
         self.kind = kind
         arguments = ["session-pool", "--port", "0", "--kind", kind, *options]
         # Credentials for other services are none of its business.
-        own = client_environment({})
-        own = {name: it for name, it in own.items() if name not in SECRET_VARIABLES}
+        own = client_environment({}, without_secrets())
         self._service: RunningService = start_service(
             arguments, environment={**own, **(environment or {})}
         )
@@ -118,7 +107,7 @@ class PrivatePool:
         self.client = SessionPoolExecutor(
             self.url,
             credentials=BackendCredentials(
-                scope=SCOPE, token_source=token_source(told["environment"])
+                scope=SCOPE, token_source=token_source_of(told["environment"])
             ),
             deadline=CALL_WITHIN,
         )
@@ -161,10 +150,6 @@ class PrivatePool:
             SessionCall(identifier, answer, before, after)
             for identifier, answer in zip(programs, answers, strict=True)
         ]
-
-    def list_sessions(self) -> list[PoolSession]:
-        """Return the pool's sessions as a custom-container pool's management lists them."""
-        return self.client.list_sessions()
 
     def stop_session(self, identifier: str) -> HttpAnswer:
         """Ask the pool to end a session and return the answer, whatever it is."""
@@ -246,44 +231,6 @@ def output_of(answer: HttpAnswer, kind: Kind) -> str:
         raise error
     result = json.loads(answer.body)["result"]
     return f"{result['stdout']}{result['stderr']}"
-
-
-def token_source(variables: Mapping[str, str]) -> TokenSource:
-    """Return a source of tokens: azure-identity, as it would work in another environment.
-
-    Args:
-        variables: What leads to an identity service; see
-            :func:`codewitness.session_pool.credentials.client_environment`.
-    """
-
-    def source(scope: str) -> AccessToken:
-        with _identity_variables(variables):
-            return default_tokens().fetch(scope)
-
-    return source
-
-
-@contextlib.contextmanager
-def _identity_variables(variables: Mapping[str, str]) -> Iterator[None]:
-    """Lend variables to azure-identity, which looks for them in this process's environment."""
-    with _environment:
-        lent = client_environment(variables)
-        concerned = {name for name in os.environ if name.startswith(IDENTITY_PREFIXES)}
-        kept = {name: os.environ.get(name) for name in concerned | variables.keys()}
-        try:
-            for name in kept:
-                _set(name, lent.get(name))
-            yield
-        finally:
-            for name, value in kept.items():
-                _set(name, value)
-
-
-def _set(name: str, value: str | None) -> None:
-    if value is None:
-        os.environ.pop(name, None)
-    else:
-        os.environ[name] = value
 
 
 def _read_state(answer: HttpAnswer) -> PoolState:

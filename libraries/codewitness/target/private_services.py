@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from codewitness.embedded.service import RunningService, start_service
+from codewitness.embedded.identity import IdentityConfig
+from codewitness.embedded.service import RunningService, start_service, without_secrets
 from codewitness.execution.answers import read_result
 from codewitness.execution.backend import BackendExecutor
 from codewitness.execution.credentials import AccessToken, BackendCredentials, KeptTokens
@@ -29,8 +30,10 @@ _CONTROL_WITHIN = 10.0
 _FEDERATED_TOKEN_FILE = "AZURE_FEDERATED_TOKEN_FILE"
 
 
-class PrivatePool:
-    """A session pool in a process of its own, with an identity service for its callers.
+class RestartablePool:
+    """A session pool that may be stopped and started, and the identity service of its callers.
+
+    What happens within one is for :class:`codewitness.target.private_pool.PrivatePool`.
 
     Args:
         options: Options of the command ``session-pool``.
@@ -40,10 +43,13 @@ class PrivatePool:
         ServiceNotStarted: It did not become ready.
     """
 
-    def __init__(self, options: Sequence[str] = (), identity: PrivatePool | None = None) -> None:
+    def __init__(
+        self, options: Sequence[str] = (), identity: RestartablePool | None = None
+    ) -> None:
         self._options = tuple(options)
         self._identity = identity
-        self._issued: set[str] = set()
+        self._secrets: set[str] = set()
+        self._changed = False
         self._service = self._start(0)
 
     @property
@@ -62,6 +68,11 @@ class PrivatePool:
         return self._service.pid
 
     @property
+    def running(self) -> bool:
+        """Whether the process is there."""
+        return self._service.running
+
+    @property
     def identity(self) -> Mapping[str, str]:
         """Variables that lead a caller's azure-identity to the tokens for this pool."""
         if self._identity is not None:
@@ -72,12 +83,7 @@ class PrivatePool:
     @property
     def secrets(self) -> frozenset[str]:
         """Everything that no report may show: credentials, and tokens issued to this process."""
-        variables = self.identity
-        values = {variables[name] for name in variables.keys() & set(SECRET_VARIABLES)}
-        if _FEDERATED_TOKEN_FILE in variables:
-            values.add(Path(variables[_FEDERATED_TOKEN_FILE]).read_text(encoding="ascii"))
-        parts = {part for token in self._issued for part in (token, *token.split(".")[1:])}
-        return frozenset(values | parts)
+        return frozenset(self._secrets)
 
     def stop(self) -> None:
         """End the pool and all its sessions."""
@@ -85,11 +91,25 @@ class PrivatePool:
 
     def start_again(self) -> None:
         """Start the pool anew, empty, at the port that it had; nothing where it still runs."""
-        if not self._service.running:
+        if not self.running:
             self._service = self._start(urlsplit(self.url).port or 0)
 
     def configure_identity(self, **changes: Any) -> None:
-        """Change what the identity service does; see :class:`IdentityConfig` for the names."""
+        """Change what the identity service does.
+
+        Args:
+            changes: Values by the names of :class:`codewitness.embedded.identity.IdentityConfig`.
+        """
+        self._changed = True
+        self._configure(changes)
+
+    def reset_identity(self) -> None:
+        """Take back what was changed."""
+        if self._changed:
+            self._configure(asdict(IdentityConfig()))
+            self._changed = False
+
+    def _configure(self, changes: Mapping[str, Any]) -> None:
         request = urllib.request.Request(
             f"{self._service.details['control_url']}/identity", json.dumps(changes).encode()
         )
@@ -106,12 +126,12 @@ class PrivatePool:
         """
         return fetch_token(tokens=KeptTokens(self._fetch))
 
-    def client(self) -> SessionPoolExecutor:
-        """Return a client with a credential of its own."""
+    def client(self, scope: str = SCOPE) -> SessionPoolExecutor:
+        """Return a client with a credential of its own, which asks for a token for ``scope``."""
         return SessionPoolExecutor(
             self.url,
             run_id=f"private-{os.getpid()}",
-            credentials=BackendCredentials(scope=SCOPE, token_source=self._fetch),
+            credentials=BackendCredentials(scope=scope, token_source=self._fetch),
             deadline=DEADLINE,
         )
 
@@ -121,15 +141,32 @@ class PrivatePool:
         Raises:
             ExecutionError: As :meth:`SessionPoolExecutor.execute`.
         """
-        body = json.dumps(request_to_json(request)).encode()
         with BackendExecutor(self.url, deadline=DEADLINE) as caller:
-            answer = caller.exchange(
-                "POST",
-                f"execute?identifier=private-{os.getpid()}-nobody",
-                body=body,
-                headers={"Content-Type": "application/json"},
-            )
-        return read_result(answer, executor=self.name, credentials="none")
+            return self._execute_in(f"private-{os.getpid()}-nobody", request, caller, "none")
+
+    def execute_in(self, identifier: str, request: ExecutionRequest) -> ExecutionResult:
+        """Run one program in the session of an identifier that is known.
+
+        Raises:
+            ExecutionError: As :meth:`SessionPoolExecutor.execute`.
+        """
+        with self.client() as caller:
+            return self._execute_in(identifier, request, caller, "token")
+
+    def _execute_in(
+        self,
+        identifier: str,
+        request: ExecutionRequest,
+        caller: BackendExecutor | SessionPoolExecutor,
+        credentials: str,
+    ) -> ExecutionResult:
+        answer = caller.exchange(
+            "POST",
+            f"execute?identifier={identifier}",
+            body=json.dumps(request_to_json(request)).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        return read_result(answer, executor=self.name, credentials=credentials)
 
     def sessions(self) -> dict[str, PoolSession]:
         """Return what the pool lists, by identifier.
@@ -142,14 +179,21 @@ class PrivatePool:
 
     def _fetch(self, scope: str) -> AccessToken:
         token = token_source_of(self.identity)(scope)
-        self._issued.add(token.token)
+        # Its payload and its signature are as secret as the whole.
+        self._secrets |= {token.token, *token.token.split(".")[1:]}
         return token
 
     def _start(self, port: int) -> RunningService:
-        return start_service(["session-pool", "--port", str(port), *self._options])
+        service = start_service(["session-pool", "--port", str(port), *self._options])
+        variables = service.details["environment"]
+        self._secrets |= {variables[name] for name in variables.keys() & set(SECRET_VARIABLES)}
+        if _FEDERATED_TOKEN_FILE in variables:
+            file = Path(variables[_FEDERATED_TOKEN_FILE])
+            self._secrets.add(file.read_text(encoding="ascii"))
+        return service
 
 
-def start_backend(pool: PrivatePool | None, *, fallback: bool = False) -> RunningService:
+def start_backend(pool: RestartablePool | None, *, fallback: bool = False) -> RunningService:
     """Start a backend in front of a pool, with the identity that the pool's callers have.
 
     Args:
@@ -162,5 +206,5 @@ def start_backend(pool: PrivatePool | None, *, fallback: bool = False) -> Runnin
     if pool is None:
         return start_service(["backend"])
     arguments = ["backend", "--pool", pool.url, *(["--fallback"] if fallback else [])]
-    others = {name: it for name, it in os.environ.items() if name not in SECRET_VARIABLES}
-    return start_service(arguments, environment=client_environment(pool.identity, others))
+    environment = client_environment(pool.identity, without_secrets())
+    return start_service(arguments, environment=environment)

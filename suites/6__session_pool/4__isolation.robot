@@ -1,0 +1,72 @@
+*** Settings ***
+Documentation    The identifier is the only boundary between users: nothing of one session shows in another, and
+...              nothing of a session that has ended comes back. An interpreter keeps its data between calls, so
+...              that is where it would show.
+
+Resource         ../../resources/session_pool.resource
+
+Test Setup       Share Session Pool    kind=python    sandbox=bubblewrap
+
+Test Tags        phase-2    contract    rehearsal
+
+Name             Isolation Of Sessions
+
+
+*** Test Cases ***
+Variable Of A Session Stays In It
+    Execute In Session    alice    text = "of alice"
+    Execute In Session    alice    print(text)
+    Output Should Be    of alice\n    because=a session keeps its variables between calls
+    Execute In Session    bob    print("text" in globals())
+    Output Should Be    False\n    because=a variable of one session must not be seen in another
+
+Files Of A Session Stay In It
+    File Should Stay In Its Session    /mnt/data/left
+    File Should Stay In Its Session    /tmp/left
+    File Should Stay In Its Session    /dev/shm/left
+
+Process Of A Session Stays In It
+    Execute File In Session    alice    leave_child.py
+    Execute File In Session    alice    look_for_process.py
+    Output Should Be    ${NONCE} a process of the run before is there\n    because=a session keeps its processes
+    Execute File In Session    bob    look_for_process.py
+    Output Should Be    ${NONCE} nothing left\n    because=a process of one session must not be seen in another
+
+Environment Of A Session Stays In It
+    Execute In Session    alice    import os; os.environ["LEFT"] = "${NONCE}"
+    Execute In Session    alice    print(os.environ["LEFT"])
+    Output Should Be    ${NONCE}\n    because=a session keeps its environment between calls
+    Execute In Session    bob    import os; print("LEFT" in os.environ)
+    Output Should Be    False\n    because=the environment of one session must not be seen in another
+
+Data Of A Stopped Session Never Comes Back
+    Leave Data In Session    alice
+    Stop Session    alice
+    No Data Should Be Left In Session    alice
+
+Data Of A Session That Cooled Down Never Comes Back
+    Leave Data In Session    alice
+    Move Pool Clock    301
+    No Data Should Be Left In Session    alice
+
+Data Of A Stopped Session Does Not Pass To The Next User
+    Leave Data In Session    alice
+    Stop Session    alice
+    No Data Should Be Left In Session    bob
+
+Programs In Two Containers See Nothing Of Each Other
+    [Documentation]    One leaves files, a process and a variable, the other looks for them at the same time.
+    Share Session Pool    sandbox=bubblewrap
+    Execute Files Together    alice    hold_traces.py    bob    look_for_traces.py
+    Nothing Should Have Been Seen
+
+No Secret Of The Service Is Visible In A Container
+    Share Session Pool    sandbox=bubblewrap
+    No Secret Of The Service Should Be Visible
+
+No Secret Of The Service Is Visible In An Interpreter
+    No Secret Of The Service Should Be Visible
+
+Pool And Identity Endpoint Are Out Of Reach Of Programs
+    Share Session Pool    sandbox=bubblewrap
+    Ports Of The Pool Should Be Out Of Reach

@@ -1,4 +1,5 @@
 """Leaves files, and a process with a variable, for a while in which others can look for them."""
+
 import json
 import os
 import subprocess

@@ -1,4 +1,5 @@
 """Leaves a child process behind, which is there when this program ends; it ends by itself."""
+
 import subprocess
 import sys
 

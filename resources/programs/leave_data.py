@@ -1,4 +1,5 @@
 """Leaves what an interpreter keeps between calls: a variable, files, an environment variable."""
+
 import os
 
 left = "@NONCE@"

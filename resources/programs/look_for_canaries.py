@@ -1,4 +1,5 @@
 """Names where secrets of a service show: environments and command lines of all processes."""
+
 import os
 import re
 

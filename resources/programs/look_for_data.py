@@ -1,4 +1,5 @@
 """Names what an earlier call has left here: a variable, files, an environment variable."""
+
 import os
 
 found = ["variable"] if globals().get("left") == "@NONCE@" else []

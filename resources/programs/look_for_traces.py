@@ -1,4 +1,5 @@
 """Looks for a while for files, processes and variables that another program holds."""
+
 import json
 import os
 import time

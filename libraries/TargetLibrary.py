@@ -118,10 +118,24 @@ class TargetLibrary:
         return aliases[0]
 
     @keyword
+    def requires_sandbox(self) -> None:
+        """Skips the test if the service itself says that it runs programs without a sandbox.
+
+        So do the embedded services where bubblewrap does not work: nothing is walled off there,
+        and every answer says so.
+        """
+        told = run_context.service().whereabouts.provenance
+        if told is not None and told.sandbox == "process limits only":
+            run_context.skip(
+                "The service runs programs without a sandbox and says so: "
+                f"{'; '.join(told.notes) or told.sandbox}."
+            )
+
+    @keyword
     def requires_sessions(self) -> None:
         """Skips the test unless the service says in which session it ran a program."""
-        where = run_context.service().whereabouts
-        if "session " not in where.evidence:
+        told = run_context.service().whereabouts.provenance
+        if told is None or told.session is None:
             run_context.skip(
                 "Needs a target with sessions: session reuse can be seen only where the answer "
                 "names its session, and this target's answers name none."

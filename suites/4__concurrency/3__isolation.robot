@@ -3,6 +3,8 @@ Documentation    Nothing survives from one run to the next, and no program reach
 
 Resource         ../../resources/isolation.resource
 
+Test Setup       Requires Sandbox
+
 Test Tags        phase-1    contract    P5
 
 Name             Isolation

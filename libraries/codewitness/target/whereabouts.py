@@ -51,11 +51,13 @@ class Whereabouts:
         on_this_machine: Whether the program ran under this machine's kernel; ``None`` when
             that could not be told.
         facts: What the fingerprint program found, by name.
+        provenance: What the answer itself told about who executed.
     """
 
     evidence: str
     on_this_machine: bool | None
     facts: dict[str, Any]
+    provenance: Provenance | None = None
 
 
 def fingerprint_request(nonce: str) -> ExecutionRequest:
@@ -72,7 +74,8 @@ def read_whereabouts(result: ExecutionResult, nonce: str) -> Whereabouts:
     facts = _facts(result.run.stdout, nonce)
     told = _told(result.provenance)
     if not facts:
-        return Whereabouts(f"not proven: the fingerprint program did not answer{told}", None, {})
+        evidence = f"not proven: the fingerprint program did not answer{told}"
+        return Whereabouts(evidence, None, {}, result.provenance)
     own, found = _own_boot_id(), facts.get("boot")
     here = found == own if own and found else None
     seen = ", ".join(
@@ -84,7 +87,7 @@ def read_whereabouts(result: ExecutionResult, nonce: str) -> Whereabouts:
         evidence = f"on another machine (proven by the kernel's boot id){told}; program saw {seen}"
     else:
         evidence = f"not proven (no boot id to compare){told}; program saw {seen}"
-    return Whereabouts(evidence, here, facts)
+    return Whereabouts(evidence, here, facts, result.provenance)
 
 
 def _told(provenance: Provenance) -> str:

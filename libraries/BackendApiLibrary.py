@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment
 
@@ -30,6 +30,11 @@ from codewitness.reporting.card import Mismatch
 
 _SCHEMAS = {"execute": RESPONSE_SCHEMA, "runtimes": RUNTIMES_SCHEMA}
 _AT_ONCE = 8
+_FIELDS_CLAUSE = "Piston v2 contract, section 3: {0}, where it is answered"
+# Milliseconds by which clocks and the ends of a measurement may differ.
+_SLACK = 250
+# Part of a time that a coarse clock shows of it at least.
+_COARSE = 0.9
 _ERROR_CLAUSE = "Piston v2 contract, section 2: errors"
 
 
@@ -50,17 +55,13 @@ class BackendApiLibrary:
         """Returns whether requests must not go through RequestsLibrary.
 
         That is so when the service wants a credential, which RequestsLibrary would log, and
-        when a proxy is configured, which it would use for services on this machine, too.
+        when a proxy is configured, which it would use for services on this machine, too. It
+        also finds the certificate authorities to trust in other places than our own client.
         """
+        target = run_context.service()
+        if target.executor.base_url.startswith("https:"):
+            return True
         return run_context.service().sends_credentials or bool(getproxies_environment())
-
-    @keyword(tags=["api"])
-    def get_tls_verification(self) -> bool | str:
-        """Returns what RequestsLibrary takes as ``verify``: a flag or a file of authorities."""
-        settings = run_context.service().settings
-        if not settings["VERIFY_TLS"]:
-            return False
-        return settings["CA_BUNDLE"] or True
 
     @keyword(tags=["api"])
     def get_request_deadline(self) -> float:
@@ -124,7 +125,7 @@ class BackendApiLibrary:
     @keyword(tags=["api"])
     def get_oversized_body(self, size: int) -> str:
         """Returns the body of a valid request that is ``size`` bytes long."""
-        body = _execute_body("print(1) #")
+        body = _execute_body(f"print('{run_context.nonce()}') #")
         return body.replace("#", "#" + "x" * (size - len(body)))
 
     # Expectations
@@ -245,6 +246,84 @@ class BackendApiLibrary:
             self._fail(path, "equals", repr(expected), repr(value))
 
     @keyword(tags=["api", "expect"])
+    def output_should_hold_both_streams(self, stdout: str, stderr: str) -> None:
+        """Fails unless ``run.output`` holds every line of both streams, and nothing else.
+
+        Lines of one stream must be in order; how the two are mixed is left to the service. All
+        lines must differ. Skips where there is no ``run.output``.
+        """
+        received = self._optional("output")
+        lines = str(received).splitlines(keepends=True)
+        streams = [text.splitlines(keepends=True) for text in (stdout, stderr)]
+        whole = len(lines) == sum(map(len, streams))
+        if not whole or any([it for it in lines if it in own] != own for own in streams):
+            self._fail(
+                "run.output",
+                "holds what both streams hold",
+                f"the lines of {stdout!r} and of {stderr!r}",
+                redact(repr(received))[:500],
+                _FIELDS_CLAUSE.format("output is both streams"),
+            )
+
+    @keyword(tags=["api", "expect"])
+    def wall_time_should_be_plausible(self, at_least: int) -> None:
+        """Fails unless ``run.wall_time`` lies between ``at_least`` and what the answer took.
+
+        Both are in milliseconds. Skips where there is no ``run.wall_time``.
+        """
+        received = self._optional("wall_time")
+        at_most = self._last.elapsed * 1000 + _SLACK
+        if not self._is_number(received) or not _COARSE * at_least <= received <= at_most:
+            self._fail(
+                "run.wall_time",
+                "is plausible",
+                f"about {at_least} ms or more, which the program slept, and at most "
+                f"{at_most:.0f} ms, which the whole answer took",
+                f"{received!r}",
+                _FIELDS_CLAUSE.format("wall_time is in milliseconds"),
+            )
+
+    @keyword(tags=["api", "expect"])
+    def cpu_time_should_be_plausible(self) -> None:
+        """Fails if ``run.cpu_time`` is negative or more than all processors could spend.
+
+        The program must have printed ``${NONCE}`` and the number of its processors. Skips where
+        there is no ``run.cpu_time``.
+        """
+        received = self._optional("cpu_time")
+        stdout = self._stage.get("stdout")
+        nonce, _, processors = str(stdout).strip().partition(" ")
+        if nonce != run_context.nonce() or not processors.isdecimal():
+            self._fail(
+                "run.stdout",
+                "has the number of processors",
+                f"{run_context.nonce()} and a number",
+                redact(repr(stdout))[:300],
+            )
+        at_most = self._last.elapsed * 1000 * int(processors) + _SLACK
+        if not self._is_number(received) or not 0 <= received <= at_most:
+            self._fail(
+                "run.cpu_time",
+                "is plausible",
+                f"0 to {at_most:.0f} ms, the time of the whole answer on {processors} processors",
+                f"{received!r}",
+                _FIELDS_CLAUSE.format("cpu_time is in milliseconds"),
+            )
+
+    @keyword(tags=["api", "expect"])
+    def memory_should_be_plausible(self) -> None:
+        """Fails unless ``run.memory`` is more than 0. Skips where there is none."""
+        received = self._optional("memory")
+        if not self._is_number(received) or received <= 0:
+            self._fail(
+                "run.memory",
+                "is plausible",
+                "more than 0 bytes",
+                f"{received!r}",
+                _FIELDS_CLAUSE.format("memory is in bytes"),
+            )
+
+    @keyword(tags=["api", "expect"])
     def every_listed_runtime_should_execute(self, at_most: int = 60) -> None:
         """Fails unless execute accepts every language, version and alias that is listed.
 
@@ -258,8 +337,9 @@ class BackendApiLibrary:
             logger.warn(f"{len(named) - at_most} of {len(named)} listed names are not tried.")
         for start in range(0, min(len(named), at_most), _AT_ONCE):
             batch = named[start : min(start + _AT_ONCE, at_most)]
+            program = SourceFile(f'print("{run_context.nonce()}")\n'.encode())
             requests = [
-                ExecutionRequest(name, (SourceFile(b"print(1)\n"),), version=runtime.version)
+                ExecutionRequest(name, (program,), version=runtime.version)
                 for runtime, name in batch
             ]
             outcomes = run_context.service().execute_many(requests)
@@ -301,6 +381,25 @@ class BackendApiLibrary:
         return self._answer
 
     @property
+    def _stage(self) -> Mapping[str, Any]:
+        document = self._json()
+        run = document.get("run") if isinstance(document, Mapping) else None
+        if not isinstance(run, Mapping):
+            self._fail("run", "is there", "an object run", self._text[:300])
+        return run
+
+    def _optional(self, name: str) -> Any:
+        """Return a field of the run stage; skip the current test where it has none."""
+        value = self._stage.get(name)
+        if value is None:
+            run_context.skip(f"The answer has no run.{name}, which a service may leave out.")
+        return value
+
+    @staticmethod
+    def _is_number(value: Any) -> bool:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+    @property
     def _status(self) -> str:
         return f"{self._last.status} {self._last.reason}".strip()
 
@@ -314,7 +413,6 @@ class BackendApiLibrary:
             return json.loads(self._last.body)
         except ValueError as error:
             self._fail("body", "is JSON", "JSON", f"{self._text[:300] or '(empty)'} ({error})")
-            raise
 
     def _fail(
         self,
@@ -324,7 +422,7 @@ class BackendApiLibrary:
         received: str,
         clause: str = "",
         because: str = "",
-    ) -> None:
+    ) -> NoReturn:
         run_context.fail_answer(
             Mismatch(subject, relation, expected, received, clause, because), self._last
         )
@@ -356,6 +454,19 @@ def _check_runtime(
                 runtime.language,
                 outcome.language,
                 "Piston v2 contract, section 3: language is canonical",
+                f"asked for {told}",
+            ),
+            request,
+            outcome,
+        )
+    if outcome.version != runtime.version:
+        run_context.fail(
+            Mismatch(
+                "version",
+                "is the listed one",
+                runtime.version,
+                outcome.version,
+                "Piston v2 contract, section 3: version is the concrete version that ran",
                 f"asked for {told}",
             ),
             request,

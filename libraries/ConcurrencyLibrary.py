@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from dataclasses import dataclass
 
 from robot.api import logger
@@ -36,6 +37,7 @@ sys.stdout.buffer.write(b'{nonce} out ' + text)
 sys.stderr.buffer.write(b'{nonce} err\\n')
 sys.exit({code})
 """
+_NEVER_THE_SAME = "import os, time; print(input(), os.urandom(8).hex(), time.time_ns())"
 _ALPHABET = "abcXYZ 0189 äß€ \t\"'\\<&>{}$`~ 漢字 e\u0301 😀"
 
 
@@ -216,9 +218,11 @@ class ConcurrencyLibrary:
         """Executes ``runs`` programs with random input and exit code, ``at_once`` at a time.
 
         Each must give back its own input on stdout, its own token on both streams and the exit
-        code that it asked for. ``seed`` makes the random choices repeatable.
+        code that it asked for. ``seed`` makes the random choices repeatable. The throughput is
+        shown at the top of the report.
         """
         choose = random.Random(seed)
+        began = time.perf_counter()
         for start in range(0, runs, at_once):
             batch = [_random_request(choose) for _ in range(start, min(start + at_once, runs))]
             outcomes = run_context.service().execute_many([request for request, *_ in batch])
@@ -227,16 +231,41 @@ class ConcurrencyLibrary:
                 if isinstance(outcome, ExecutionError):
                     run_context.fail_with(outcome, request, f"a result of {number}")
                 _compare(request, outcome, stdout, stderr, code, number)
-        logger.info(f"{runs} runs, {at_once} at a time, each gave its own result.")
+        rate = runs / (time.perf_counter() - began)
+        told = f"{rate:.1f} programs a second, {runs} short ones, {at_once} at a time"
+        logger.info(f"{told}; each gave its own result.")
+        run_context.set_metadata({f"Throughput, {at_once} at a time": told})
 
     @keyword(tags=["concurrency"])
-    def log_throughput(self) -> None:
-        """Shows how many programs a second the last requests amount to, in log and report."""
-        times = [_times(sent.result) for sent in self._sent]
-        span = max(end for _, end in times) - min(start for start, _ in times)
-        text = f"{len(times) / span:.1f} programs a second, {len(times)} requests at once"
-        run_context.set_metadata({"Throughput": text})
-        logger.info(text)
+    def identical_requests_should_be_executed_anew(self, times: int = 4) -> None:
+        """Sends the very same request several times, in turn and at once.
+
+        Its program prints random bytes and the time: equal outputs come from a memory of
+        requests, not from the program.
+        """
+        files = (SourceFile(_NEVER_THE_SAME.encode()),)
+        request = ExecutionRequest("python", files, stdin=f"{new_nonce()}\n".encode())
+        target = run_context.service()
+        outcomes = [outcome for _ in range(times) for outcome in target.execute_many([request])]
+        outcomes += target.execute_many([request] * times)
+        seen: set[bytes] = set()
+        for outcome in outcomes:
+            if isinstance(outcome, ExecutionError):
+                run_context.fail_with(outcome, request, "a result of its own for every request")
+            stdout = outcome.run.stdout
+            if stdout in seen or not stdout.startswith(request.stdin.strip()):
+                run_context.fail(
+                    Mismatch(
+                        "stdout",
+                        "is of this very execution",
+                        "random bytes and a time that no other execution printed",
+                        stdout,
+                        detail="an identical request was answered with an earlier result",
+                    ),
+                    request,
+                    outcome,
+                )
+            seen.add(stdout)
 
     def _check_tokens(self) -> None:
         for sent in self._sent:

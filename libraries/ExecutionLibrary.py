@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import re
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any, Literal
@@ -39,6 +41,10 @@ LANGUAGES = {
 _COMBINING = "e\u0301 a\u0308 n\u0303 A\u030a"
 _STREAM_CLAUSE = "Piston v2 contract, section 3: {0} is what the program wrote there, unchanged"
 _CODE_CLAUSE = "Piston v2 contract, section 3: run.code is the program's exit code"
+_VERSION_CLAUSE = "Piston v2 contract, section 3: version is the concrete version that ran"
+_SOON = 2.5
+# 124 and above may stand for a time limit or a signal.
+_PLAIN_EXIT_CODES = range(124)
 
 
 @dataclass
@@ -165,6 +171,17 @@ class ExecutionLibrary:
         return self._execute("python", code)
 
     @keyword(tags=["execute"])
+    def draw_exit_codes(self, count: int, seed: int | None = None) -> list[int]:
+        """Returns ``count`` different exit codes that stand for nothing but themselves.
+
+        They differ from run to run; the log has the ``seed`` that draws the same ones again.
+        """
+        seed = random.randrange(1_000_000) if seed is None else seed
+        codes = random.Random(seed).sample(_PLAIN_EXIT_CODES, count)
+        logger.info(f"Exit codes {', '.join(map(str, codes))}, drawn with seed={seed}.")
+        return codes
+
+    @keyword(tags=["execute"])
     def execute_program_with_combining_characters(
         self, channel: Literal["stdin", "source"]
     ) -> None:
@@ -260,8 +277,11 @@ class ExecutionLibrary:
     def exit_code_should_be(self, expected: int, because: str = "") -> None:
         """Fails unless the program exited by itself with exit code ``expected``."""
         run = self._run
-        if run.code != expected:
-            self._fail("exit code", "equals", str(expected), _ending(run), _CODE_CLAUSE, because)
+        if not run.exited(expected):
+            wanted = str(expected)
+            if run.code == expected:
+                wanted += " of a program that exited by itself"
+            self._fail("exit code", "equals", wanted, run.ending, _CODE_CLAUSE, because)
 
     @keyword(tags=["expect"])
     def exit_code_should_not_be_zero(self, because: str = "") -> None:
@@ -271,7 +291,7 @@ class ExecutionLibrary:
         """
         if not has_failed(self._run):
             self._fail(
-                "exit code", "is not 0", "other than 0", _ending(self._run), _CODE_CLAUSE, because
+                "exit code", "is not 0", "other than 0", self._run.ending, _CODE_CLAUSE, because
             )
 
     @keyword(tags=["expect"])
@@ -292,7 +312,7 @@ class ExecutionLibrary:
                 "signal",
                 "shows in code or signal",
                 expected,
-                _ending(run),
+                run.ending,
                 "Piston v2 contract, section 8.8: never success",
             )
 
@@ -309,7 +329,7 @@ class ExecutionLibrary:
                 "compile stage",
                 "has failed",
                 "a failed compilation, copied to run",
-                _ending(result.run),
+                result.run.ending,
                 "Piston v2 contract, section 3: when compilation fails, run is a copy of compile",
             )
         if not result.run.stderr + result.run.stdout:
@@ -325,7 +345,7 @@ class ExecutionLibrary:
                 "compile stage",
                 "has failed",
                 "compile.code other than 0",
-                _ending(compiled),
+                compiled.ending,
                 "Piston v2 contract, section 3: compile is the compile stage",
             )
 
@@ -351,8 +371,26 @@ class ExecutionLibrary:
                 "is concrete",
                 "an installed version such as 3.11.2",
                 version or "(empty)",
-                "Piston v2 contract, section 3: version is the concrete version that ran",
+                _VERSION_CLAUSE,
             )
+
+    @keyword(tags=["expect"])
+    def version_of_answer_should_be_the_one_that_ran(self) -> None:
+        """Fails unless the answer's version is the one that ran, as far as both have parts.
+
+        The program must have printed ``${NONCE}`` and its version, such as 3.11.2, in one line.
+        Skips where the answer's version has no number, which is for another keyword to judge.
+        """
+        nonce, _, ran = as_text(self._run.stdout).strip().partition(" ")
+        told = self._result.version
+        numbers = _numbers(ran)
+        if nonce != run_context.nonce() or not numbers:
+            wanted = f"{run_context.nonce()} and a version"
+            self._fail("stdout", "tells the version", wanted, self._run.stdout, _VERSION_CLAUSE)
+        if not _numbers(told):
+            run_context.skip(f"The answer's version '{told}' is no version to compare with.")
+        if any(one != other for one, other in zip(_numbers(told), numbers, strict=False)):
+            self._fail("version", "is the one that ran", ran, told, _VERSION_CLAUSE)
 
     @keyword(tags=["expect"])
     def answer_should_come_within(self, seconds: float, because: str) -> None:
@@ -365,6 +403,7 @@ class ExecutionLibrary:
     def next_program_should_run_normally(self, after: str) -> None:
         """Executes a small program and fails unless it gives its own result, and soon.
 
+        Soon is 2.5 s, or three times what executions usually took in this run if that is more.
         ``after`` says what happened before, for the failure card.
         """
         nonce = run_context.nonce()
@@ -379,7 +418,8 @@ class ExecutionLibrary:
         because = f"the service must be healthy right after {after}"
         self.stdout_should_be(f"next {nonce}\n", because)
         self.exit_code_should_be(7, because)
-        self.answer_should_come_within(2.5, because)
+        soon = max(_SOON, 3 * run_context.usual_latency())
+        self.answer_should_come_within(soon, because)
 
     # What the rest is made of
 
@@ -468,7 +508,7 @@ def log_result(result: ExecutionResult) -> None:
     """Log a result in a few lines."""
     run = result.run
     lines = [
-        f"{result.language} {result.version}: {_ending(run)}, {result.elapsed * 1000:.0f} ms, "
+        f"{result.language} {result.version}: {run.ending}, {result.elapsed * 1000:.0f} ms, "
         f"{result.provenance.executor}"
         + (f" in {result.provenance.sandbox}" if result.provenance.sandbox else "")
     ]
@@ -483,18 +523,10 @@ def log_result(result: ExecutionResult) -> None:
     logger.info(redact("\n".join(lines)))
 
 
-def _ending(stage: Stage) -> str:
-    parts = ["exit code null" if stage.code is None else f"exit code {stage.code}"]
-    parts += [
-        f"{name} {value}"
-        for name, value in (
-            ("signal", stage.signal),
-            ("status", stage.status),
-            ("message", stage.message),
-        )
-        if value is not None
-    ]
-    return ", ".join(parts)
+def _numbers(version: str) -> list[int]:
+    """Return the parts of a version up to the first that is no number."""
+    found = re.match(r"\d+(\.\d+)*", version)
+    return [int(part) for part in found[0].split(".")] if found else []
 
 
 def _bytes(text: Any) -> bytes:

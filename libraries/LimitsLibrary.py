@@ -37,6 +37,13 @@ nonce, size = '{nonce}', {size}
 text = ''.join(f'{{nonce}} {{number:010}}\\n' for number in range(size // len(nonce) + 1))
 sys.{stream}.write(text[:size])
 """
+_BOTH_STREAMS = """\
+import sys
+line = '{nonce} ' + 'x' * 970 + '\\n'
+for _ in range({size} // len(line)):
+    sys.stdout.write(line)
+    sys.stderr.write(line)
+"""
 _SPLIT_CHARACTER = """\
 import os, time
 os.write(1, b'{nonce} caf\\xc3')
@@ -95,7 +102,7 @@ class LimitsLibrary:
         except ExecutionError as error:
             run_context.fail_with(error, request, "a program stopped at run_timeout")
         self._stopped = request, result
-        logger.info(f"The answer took {result.elapsed:.2f} s: {_ending(result.run)}")
+        logger.info(f"The answer took {result.elapsed:.2f} s: {result.run.ending}")
 
     @keyword(tags=["limits"])
     def program_should_have_been_stopped_in_time(self) -> None:
@@ -108,11 +115,60 @@ class LimitsLibrary:
                     "run_timeout",
                     "stops the program",
                     f"stopped after {asked:g} s",
-                    f"an answer after {result.elapsed:.1f} s, {_ending(result.run)}",
+                    f"an answer after {result.elapsed:.1f} s, {result.run.ending}",
                     "Piston v2 contract, section 1: run_timeout is wall-clock time",
                 ),
                 request,
                 result,
+            )
+
+    @keyword(tags=["limits"])
+    def run_timeout_should_be_the_one_asked_for(
+        self, shorter: int = 600, longer: int = 1700
+    ) -> None:
+        """Executes a program that takes too long with two limits, in milliseconds.
+
+        Fails unless the difference of the limits shows in when the answers come: a service that
+        applies one fixed limit has looked at neither.
+        """
+        took = []
+        for run_timeout in (shorter, longer):
+            self.execute_program_that_takes_too_long("sleeping", run_timeout)
+            took.append(self._program()[1].elapsed)
+        asked = (longer - shorter) / 1000
+        if not 0.5 * asked < took[1] - took[0] < 2 * asked:
+            run_context.fail(
+                Mismatch(
+                    "run_timeout",
+                    "is the one asked for",
+                    f"answers about {asked:g} s apart for limits of {shorter} and {longer} ms",
+                    f"answers after {took[0]:.2f} s and {took[1]:.2f} s",
+                    "Piston v2 contract, section 1: run_timeout is wall-clock time",
+                    "one fixed limit was applied to both",
+                ),
+                *self._program(),
+            )
+
+    @keyword(tags=["limits"])
+    def both_streams_should_arrive_whole(self, size: int) -> None:
+        """Executes a program that writes ``size`` bytes to each stream, in turn.
+
+        A service that reads one stream to its end before the other makes such a program wait for
+        ever. Skips the test where the service cuts such an output and says so.
+        """
+        nonce = run_context.nonce()
+        request = _python(_BOTH_STREAMS.format(nonce=nonce, size=size))
+        result = _execute(request, f"{size} bytes on each stream")
+        line = f"{nonce} {'x' * 970}\n".encode()
+        expected = line * (size // len(line))
+        for stream in ("stdout", "stderr"):
+            received: bytes = getattr(result.run, stream)
+            if received == expected:
+                continue
+            if _is_visibly_cut(result) and expected.startswith(received):
+                run_context.skip(f"The service's output limit is below {size} bytes.")
+            run_context.fail(
+                _output_mismatch(stream, expected, received, result.run), request, result
             )
 
     @keyword(tags=["limits"])
@@ -131,7 +187,7 @@ class LimitsLibrary:
                     "run_timeout",
                     "is reported",
                     "status TO, or SIGKILL without an exit code, or exit code 124 with a text",
-                    _ending(result.run),
+                    result.run.ending,
                     _LIMIT_CLAUSE,
                 ),
                 request,
@@ -170,10 +226,10 @@ class LimitsLibrary:
         received: bytes = getattr(result.run, stream)
         if received == expected and result.run.code == 0:
             return
-        if _is_visibly_cut(result.run) and expected.startswith(received):
+        if _is_visibly_cut(result) and expected.startswith(received):
             run_context.skip(
                 f"The service's output limit is below {size} bytes; it kept {size_of(received)} "
-                f"and says so ({_ending(result.run)})."
+                f"and says so ({result.run.ending})."
             )
         run_context.fail(_output_mismatch(stream, expected, received, result.run), request, result)
 
@@ -185,12 +241,12 @@ class LimitsLibrary:
         request, result, expected = _write(size, stream)
         received: bytes = getattr(result.run, stream)
         whole = received == expected and result.run.code == 0
-        cut = _is_visibly_cut(result.run) and expected.startswith(received)
+        cut = _is_visibly_cut(result) and expected.startswith(received)
         if not whole and not cut:
             run_context.fail(
                 _output_mismatch(stream, expected, received, result.run), request, result
             )
-        logger.info(f"{size_of(received)} of {size} arrived: {_ending(result.run)}")
+        logger.info(f"{size_of(received)} of {size} arrived: {result.run.ending}")
 
     @keyword(tags=["limits"])
     def character_written_in_two_pieces_should_stay_one(self) -> None:
@@ -266,7 +322,7 @@ class LimitsLibrary:
                     "equals",
                     expected,
                     result.run.stdout,
-                    detail=_ending(result.run),
+                    detail=result.run.ending,
                 ),
                 request,
                 result,
@@ -339,15 +395,19 @@ def _output_mismatch(stream: str, expected: bytes, received: bytes, run: Stage) 
     if expected.startswith(received):
         detail = (
             f"{stream} was cut from {len(expected)} to {len(received)} bytes, and nothing says "
-            f"so: {_ending(run)}"
+            f"so: {run.ending}"
         )
     else:
         detail = f"{len(received)} of {len(expected)} bytes came, and not the first ones"
     return Mismatch(stream, "is whole or visibly cut", expected, received, _LIMIT_CLAUSE, detail)
 
 
-def _is_visibly_cut(run: Stage) -> bool:
-    return run.status in ("OL", "EL") or (run.code is None and run.signal == "SIGKILL")
+def _is_visibly_cut(result: ExecutionResult) -> bool:
+    """Whether a limit of output shows; a program that ran out of time was not cut by one."""
+    run = result.run
+    if run.status is not None:
+        return run.status in ("OL", "EL")
+    return run.code is None and run.signal == "SIGKILL" and result.elapsed < _UNASKED_LIMIT - 0.5
 
 
 def _reported_as_stopped(result: ExecutionResult) -> bool:
@@ -356,7 +416,3 @@ def _reported_as_stopped(result: ExecutionResult) -> bool:
         return True
     text = (run.stderr + run.stdout).lower() + (run.message or "").lower().encode()
     return run.code in (124, 137, 143) and (run.code != 124 or b"tim" in text)
-
-
-def _ending(run: Stage) -> str:
-    return f"exit code {run.code}, signal {run.signal}, status {run.status}"

@@ -18,6 +18,7 @@ from codewitness.reporting.known_issues import (
     KnownIssue,
     find_known_issue,
     read_known_issues,
+    unmatched,
 )
 from codewitness.target.capabilities import State
 from codewitness.target.settings import SettingsError
@@ -152,9 +153,10 @@ class TargetLibrary:
 
         Whether it met a stopped service, a new session or a warm one is not known.
         """
-        latency = run_context.service().first_latency
+        target = run_context.service()
+        latency = target.first_latency
         if latency is None or not latency < seconds:
-            took = "no answer" if latency is None else f"{latency:.2f} s"
+            took = f"no answer: {target.first_fault}" if latency is None else f"{latency:.2f} s"
             mismatch = Mismatch("latency of the cold start", "is below", f"{seconds:g} s", took)
             run_context.fail(mismatch, None, None)
         logger.info(f"The first request took {latency:.3f} s.")
@@ -194,7 +196,9 @@ class TargetLibrary:
             result.status, result.message = "FAIL", self._unreadable
         self._passed += result.passed
         self._failed += result.failed
-        if _is_last(data) and not self._passed and not self._failed:
+        # Under pabot a process sees a part of the run only.
+        alone = BuiltIn().get_variable_value("${PABOTQUEUEINDEX}") is None
+        if alone and _is_last(data) and not self._passed and not self._failed:
             result.status = "FAIL"
             result.message = (
                 "No test of this run passed: everything was skipped, so nothing is known about "
@@ -202,9 +206,17 @@ class TargetLibrary:
             )
 
     def end_suite(self, data: Any, result: Any) -> None:
-        """Say at the top of the report who answered."""
+        """Say at the top of the report who answered, and which known issues match nothing."""
+        if data.parent is not None:
+            return
+        names = [name for test in data.all_tests for name in (test.name, test.full_name)]
+        for issue in unmatched(self._known_issues, names):
+            logger.warn(
+                f"The known issue {issue.reference} names '{issue.test}', which is no test of "
+                "this run. Correct its name, or remove the entry."
+            )
         service = run_context.opened_service()
-        if data.parent is None and service is not None:
+        if service is not None:
             for name, value in service.record.metadata().items():
                 result.metadata[name] = value
 

@@ -90,6 +90,7 @@ def service() -> ServiceUnderTest:
         opened = _open()
         if isinstance(opened, str):
             _out_of_order = opened
+            set_metadata({"Nothing was tested": opened.partition("\n")[0]})
             raise NoUsableService(opened)
         _service = opened
         _describe(opened)
@@ -101,6 +102,12 @@ def _open() -> ServiceUnderTest | str:
         opened = ServiceUnderTest(settings())
     except (SettingsError, ServiceNotStarted) as error:
         return str(error)
+    set_metadata(
+        {
+            "Tested": f"{opened.name} ({opened.settings.chosen_by})",
+            "Settings": settings_table(opened.settings.entries.values()),
+        }
+    )
     try:
         opened.open()
     except PlatformFault as fault:
@@ -134,6 +141,11 @@ def close_service() -> None:
     if _service is not None:
         _service.close()
         _service = None
+
+
+def usual_latency() -> float:
+    """Return the median of the seconds that executions of this run took so far."""
+    return 0.0 if _service is None else _service.record.median_latency
 
 
 def opened_service() -> ServiceUnderTest | None:
@@ -348,10 +360,8 @@ def _describe(target: ServiceUnderTest) -> None:
     whereabouts = target.whereabouts
     set_metadata(
         {
-            "Tested": f"{target.name} ({target.settings.chosen_by})",
             "Where code ran": whereabouts.evidence,
             "Versions": versions(get_version(), _listed(target)),
-            "Settings": settings_table(target.settings.entries.values()),
         }
     )
     logger.console(redact(f"\nAnswers: {target.name}; code runs {whereabouts.evidence}"))

@@ -481,6 +481,7 @@ CASES = {
     "exit-code-always-0": changes_codes([0, 42], [0, 0]),
     "exit-code-0-becomes-1": changes_codes([0, 3], [1, 3]),
     "signal-death-as-success": Case(killed_by_signal, 139, 0),
+    "signal-on-success": Case(lambda client: client.run("")["signal"], None, "SIGTERM"),
     "compile-errors-hidden": Case(compile_error, False, True),
     "compile-errors-only-in-compile": Case(
         lambda client: client.run("int main( {", language="c")["stderr"] == "", False, True
@@ -530,6 +531,11 @@ CASES = {
         ["program\n"] * 2,
     ),
     "cached-by-code": Case(same_code_other_stdin, ["1\n", "2\n"], ["1\n", "1\n"]),
+    "cached-by-request": Case(
+        lambda client: len({client.stdout("import os; print(os.urandom(8))") for _ in range(2)}),
+        2,
+        1,
+    ),
     "stale-answers": Case(two_programs, ["1\n", "2\n"], ["1\n", "1\n"]),
     "swapped-answers": Case(numbers_at_once, ["1\n", "2\n"], ["2\n", "1\n"]),
     "canned-answer": Case(two_programs, ["1\n", "2\n"], ["Hello, World!\n"] * 2),
@@ -602,6 +608,15 @@ CASES = {
     "answer-wall-time-as-text": in_run("wall_time", "12 ms"),
     "answer-cpu-time-negative": in_run("cpu_time", -1),
     "answer-memory-as-text": in_run("memory", "12 MB"),
+    "answer-memory-zero": Case(lambda client: client.run("")["memory"] == 0, False, True),
+    "answer-wall-time-zero": Case(lambda client: client.run("")["wall_time"] == 0, False, True),
+    "answer-cpu-time-huge": Case(
+        lambda client: client.run("")["cpu_time"] == 86_400_000, False, True
+    ),
+    "answer-output-lacks-stderr": Case(
+        lambda client: "last" in client.run(BOTH)["output"], True, False
+    ),
+    "answer-other-version": in_answer(lambda it: it["version"] == "3.1.4", False, True),
     "answer-compile-as-text": in_answer(lambda it: it.get("compile"), None, "ok"),
     "answer-echoes-language": Case(
         lambda client: client.answer("", language="py")["language"], "python", "py"

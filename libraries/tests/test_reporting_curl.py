@@ -153,4 +153,3 @@ def test_long_body_is_taken_from_a_file(server: ScriptedServer, tmp_path: Path) 
     line = curl_line(server.url, content, body_file=str(file))
     assert len(line) < 300
     assert run(line, server)[2] == content
-    assert "--data-binary" not in curl_line(server.url, b"short", body_file=str(file))

@@ -5,8 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from robot import running
+from robot.utils import normalize
 
-from codewitness.reporting.known_issues import KnownIssue, find_known_issue, read_known_issues
+from codewitness.reporting.known_issues import (
+    KnownIssue,
+    comparable,
+    find_known_issue,
+    read_known_issues,
+    unmatched,
+)
+from tests.robot_runs import SUITES
 
 ENTRY = "- test: T2.2 Multiple lines\n  reference: EXEC-17\n  reason: Lines get lost.\n"
 
@@ -24,7 +33,10 @@ def test_example_in_the_own_file_is_right(project_root: Path, file: Path) -> Non
     text = (project_root / "variables" / "known_issues.yaml").read_text(encoding="utf-8")
     example = [line[2:] for line in text.splitlines() if line.startswith(("# - ", "#   "))]
     file.write_text("\n".join(example), encoding="utf-8")
-    assert len(read_known_issues(file)) == 1
+    issues = read_known_issues(file)
+    assert len(issues) == 1
+    tests = running.TestSuite.from_file_system(SUITES).all_tests
+    assert not unmatched(issues, [str(test.name) for test in tests])
 
 
 @pytest.mark.parametrize("text", ["", "[]\n", "# nothing\n", "---\n"])
@@ -36,10 +48,12 @@ def test_nothing_known(file: Path, text: str) -> None:
 def test_entries_in_the_order_of_the_file(file: Path) -> None:
     file.write_text(ENTRY + ENTRY.replace("T2.2", "A.B.T1.1"), encoding="utf-8")
     issues = read_known_issues(file)
-    assert list(issues) == ["T2.2 Multiple lines", "A.B.T1.1 Multiple lines"]
-    assert issues["T2.2 Multiple lines"] == KnownIssue(
-        "T2.2 Multiple lines", "EXEC-17", "Lines get lost."
-    )
+    assert [issue.test for issue in issues.values()] == [
+        "T2.2 Multiple lines",
+        "A.B.T1.1 Multiple lines",
+    ]
+    found = find_known_issue(issues, "T2.2 Multiple lines", "X.T2.2 Multiple lines")
+    assert found == KnownIssue("T2.2 Multiple lines", "EXEC-17", "Lines get lost.")
 
 
 def test_test_is_found_by_name_and_by_full_name(file: Path) -> None:
@@ -56,6 +70,25 @@ def test_test_is_found_by_name_and_by_full_name(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "name", ["T2.2 Multiple Lines", "t2.2 multiple_lines", "T2.2MultipleLines", "T2.2  Straße _x "]
+)
+def test_names_are_compared_as_robot_compares_them(file: Path, name: str) -> None:
+    assert comparable(name) == normalize(name, ignore="_")
+    file.write_text(ENTRY, encoding="utf-8")
+    found = find_known_issue(read_known_issues(file), name, f"X.{name}")
+    assert (found is None) == ("Straße" in name)
+
+
+def test_entries_about_no_test_of_the_run(file: Path) -> None:
+    text = ENTRY + ENTRY.replace("T2.2", "A.B.T1.1") + ENTRY.replace("T2.2", "T9.9")
+    file.write_text(text, encoding="utf-8")
+    issues = read_known_issues(file)
+    names = ["T2.2 Multiple Lines", "A.B.T2.2 Multiple Lines", "a.b.t1.1 multiple lines"]
+    assert [issue.test for issue in unmatched(issues, names)] == ["T9.9 Multiple lines"]
+    assert unmatched({}, names) == []
+
+
+@pytest.mark.parametrize(
     ("text", "told"),
     [
         ("test: a\n", "expected a list"),
@@ -68,6 +101,7 @@ def test_test_is_found_by_name_and_by_full_name(file: Path) -> None:
         (ENTRY.replace("EXEC-17", "17"), "entry 1: 'reference' is 17, .* put it in quotes"),
         (ENTRY.replace("T2.2 Multiple lines", "2.2"), "entry 1: 'test' is 2.2, .* quotes"),
         (ENTRY * 2, "entry 2 repeats the test 'T2.2 Multiple lines'"),
+        (ENTRY + ENTRY.replace("M", "m"), "entry 2 repeats the test 'T2.2 multiple lines'"),
         (ENTRY + ENTRY.replace("- test", "  test"), "'test' stands twice"),
         (ENTRY.replace("Lines get", "Lines: get"), "no valid YAML .* line 3, .* quotes"),
         ("- !!python/object/apply:os.getcwd []\n", "no valid YAML"),

@@ -13,7 +13,7 @@ from tests.robot_runs import PROJECT, run_robot
 
 REASON = "Output has been lost since the last release"
 KNOWN = """\
-- test: T1.1 Simple Print Statement
+- test: T1.1 simple_print statement
   reference: https://tracker.example/browse/EXEC-17
   reason: {reason}
 - test: Session Pool Code Execution.1 Basic Code Execution.Planned Tests Of Section 1.{full}
@@ -37,7 +37,7 @@ def endpoint() -> Iterator[tuple[str, str]]:
 
 @pytest.fixture
 def known(tmp_path: Path) -> tuple[str, str]:
-    """Options that list T1.1, and T1.2 by its full name, as known issues."""
+    """Options that list T1.1, in another spelling, and T1.2 by its full name, as known issues."""
     file = tmp_path / "known.yaml"
     text = KNOWN.format(reason=REASON, full="T1.2 Arithmetic Operations")
     file.write_text(text, encoding="utf-8")

@@ -106,6 +106,6 @@ def test_plan_passes_for_an_ordinary_user(open_folder: Path) -> None:
     failed = [f"{test.name}: {test.message[:500]}" for test in suite.all_tests if test.failed]
     assert not failed
     assert code == 0, console
-    assert [test.name for test in suite.all_tests if test.skipped] == ["T4.3 Session Reuse"]
+    assert not [test.name for test in suite.all_tests if test.skipped]
     assert "local in bubblewrap" in suite.metadata["Answered by"]
     assert not list((open_folder / "tmp").iterdir())

@@ -3,11 +3,10 @@
 import os
 
 folder = os.path.expanduser(input())
-path = os.path.join(folder, "left-@NONCE@")
 try:
-    with open(path, "w") as file:
+    with open(os.path.join(folder, "left-@NONCE@"), "w") as file:
         file.write("left")
 except OSError as error:
-    print("not writable:", error.strerror)
+    print("@NONCE@ left nothing:", folder, "is not writable:", error.strerror)
 else:
-    print("left:", os.path.exists(path))
+    print("@NONCE@ left")

@@ -3,7 +3,12 @@
 import os
 import sys
 
-if os.fork() == 0:
+try:
+    child = os.fork()
+except OSError as error:
+    print("@NONCE@ left nothing: no process may be started:", error.strerror)
+    sys.exit()
+if child == 0:
     os.setsid()
     if os.fork() == 0:
         null = os.open(os.devnull, os.O_RDWR)
@@ -13,4 +18,4 @@ if os.fork() == 0:
         os.execv(sys.executable, [sys.executable, "-c", code])
     os._exit(0)
 os.wait()
-print("@NONCE@ left a process")
+print("@NONCE@ left")

@@ -10,4 +10,4 @@ for name in ("~/.profile", "~/.bashrc", "~/.pam_environment"):
             file.write("export LEFT_BEHIND=@NONCE@\n")
     except OSError:
         pass
-print("@NONCE@ set")
+print("@NONCE@ left")

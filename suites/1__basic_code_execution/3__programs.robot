@@ -30,6 +30,11 @@ Version Of The Answer Is Concrete
     Execute Python    print("${NONCE}")    version=*
     Version Of Answer Should Be Concrete
 
+Version Of The Answer Is The One That Ran
+    [Documentation]    Compared as far as both have parts: 3.11 is the same as 3.11.2.
+    Execute Python    import sys; print("${NONCE}", "{}.{}.{}".format(*sys.version_info))
+    Version Of Answer Should Be The One That Ran
+
 Unknown Version Is Refused
     [Documentation]    A service that answers 200 for any version has not looked at it.
     Capability Should Be Honoured    version

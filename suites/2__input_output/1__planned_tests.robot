@@ -26,7 +26,7 @@ T2.2 Multiple Input Lines
     Stdout Should Contain    ${NONCE}first
 
 T2.3 Test Case Format
-    [Documentation]    The program of the case ``hello_n_times`` in ``test_cases/`` is this one.
+    [Documentation]    The program of the case ``hello-n-times`` in ``test_cases/`` is this one.
     [Tags]    T2.3
     Execute Python    n = int(input())\nfor _ in range(n):\n${SPACE * 4}print("Hello")    stdin=5
     Stdout Should Be    Hello\nHello\nHello\nHello\nHello\n

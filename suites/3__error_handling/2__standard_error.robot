@@ -49,7 +49,10 @@ Endless Recursion Ends With An Error
     Exit Code Should Be    1
 
 Large Stderr Arrives Whole
-    Large Output Should Arrive Whole    65536    stream=stderr
+    Large Output Should Arrive Whole    200000    stream=stderr
+
+Both Streams Arrive Whole When Large At Once
+    Both Streams Should Arrive Whole    200000
 
 Stderr Beyond Any Limit Is Whole Or Visibly Cut
     Output Should Be Whole Or Visibly Cut    4000000    stream=stderr

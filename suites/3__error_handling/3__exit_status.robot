@@ -16,6 +16,11 @@ High Exit Codes Are Exact
     [Documentation]    124, 137 and 139 are left out: they may stand for a time limit or a signal.
     Every Exit Code Should Come Back    100    126    127    128    200    255
 
+Exit Codes Drawn At Random Are Exact
+    [Documentation]    Nobody can have prepared for these. The log has the seed that draws them again.
+    ${codes} =    Draw Exit Codes    8
+    Every Exit Code Should Come Back    @{codes}
+
 Abort Is Told
     Death By Signal Should Show    6    SIGABRT
 

@@ -13,6 +13,10 @@ Name             Limits
 Run Timeout Has An Effect
     Capability Should Be Honoured    run_timeout
 
+Run Timeout Is The One Asked For
+    Requires Capability    run_timeout
+    Run Timeout Should Be The One Asked For
+
 Sleeping Program Is Stopped At Its Run Timeout
     Program Should Be Stopped At Its Run Timeout    sleeping
 
@@ -39,6 +43,12 @@ Program Within Its Run Timeout Is Not Cut
 
 Memory Limit Has An Effect
     Capability Should Be Honoured    run_memory_limit
+
+Program Within Its Memory Limit Runs
+    Requires Capability    run_memory_limit
+    Execute Python    print("${NONCE}", len(bytearray(20000000)))    run_memory_limit=134217728
+    Stdout Should Be    ${NONCE} 20000000\n    because=run_memory_limit is 128 MiB and the program needs 20 MB
+    Exit Code Should Be    0    because=run_memory_limit is 128 MiB and the program needs 20 MB
 
 Service Is Well After A Program That Ran Out Of Memory
     Execute Python    print("${NONCE}", flush=True); x = bytearray(2 ** 60)

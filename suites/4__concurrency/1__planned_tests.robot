@@ -18,9 +18,8 @@ T4.1 Sequential Requests
 
 T4.2 Concurrent Requests
     [Documentation]    Ten requests at once, each with its own result.
-    [Tags]    T4.2    phase-1    P3    P4
+    [Tags]    T4.2    phase-1    P3
     Execute Simultaneously    10
-    Log Throughput
 
 T4.3 Session Reuse
     [Documentation]    The second request meets the session of the first, and is faster than one that opens a session.

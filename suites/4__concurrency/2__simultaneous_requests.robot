@@ -16,9 +16,13 @@ Ten Simultaneous Programs Overlap
     Programs Should Have Overlapped    at_least=2
 
 Simultaneous Runs Give Their Own Results
-    [Documentation]    Random input, tokens and exit codes, ten at a time.
-    [Tags]    P3
+    [Documentation]    Random input, tokens and exit codes, ten at a time; the throughput is documented.
+    [Tags]    P3    P4
     Independent Runs Should Give Independent Results    60    at_once=10    seed=11
+
+Identical Requests Are Executed Anew
+    [Documentation]    A memory of whole requests would answer them without running anything.
+    Identical Requests Should Be Executed Anew
 
 Many Runs Give Their Own Results
     [Documentation]    So many that a fault of one request in 25 is met, and one that begins late in the run.

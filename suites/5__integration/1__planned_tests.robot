@@ -3,6 +3,8 @@ Documentation    Test 5.1 of the plan: the whole flow through the backend's own 
 
 Resource         ../../resources/backend_api.resource
 
+Test Timeout     2 minutes
+
 Test Tags        phase-1    must
 
 Name             Full Flow Through The Backend API

@@ -3,6 +3,8 @@ Documentation    The list of runtimes is true: what it lists is executed (Piston
 
 Resource         ../../resources/backend_api.resource
 
+Test Timeout     2 minutes
+
 Test Tags        phase-1    contract
 
 Name             Runtimes

@@ -269,6 +269,15 @@ def _exit_codes() -> list[Fault]:
             "signal",
         ),
         fault(
+            "signal-on-success",
+            "answers SIGTERM beside exit code 0",
+            spoiling.changed_run(
+                lambda run: replace(run, signal="SIGTERM") if run.code == 0 else run
+            ),
+            "exit code",
+            "signal",
+        ),
+        fault(
             "compile-errors-hidden",
             "answers a success without output for programs that don't compile",
             spoiling.changed_result(
@@ -520,6 +529,12 @@ def _independence() -> list[Fault]:
             "cached-by-code",
             "answers a program that it has seen from memory, whatever its input",
             spoiling.CachedByCode,
+            "stdout",
+        ),
+        fault(
+            "cached-by-request",
+            "answers a request that it has seen, input and all, from memory",
+            spoiling.CachedByRequest,
             "stdout",
         ),
         fault(
@@ -946,6 +961,9 @@ def _shapes() -> list[Fault]:
     def lines(answer: dict[str, Any]) -> dict[str, Any]:
         return answer | {"run": answer["run"] | {"stdout": answer["run"]["stdout"].splitlines()}}
 
+    def stdout_alone(answer: dict[str, Any]) -> dict[str, Any]:
+        return answer | {"run": answer["run"] | {"output": answer["run"]["stdout"]}}
+
     def wrapped(answer: dict[str, Any]) -> dict[str, Any]:
         stage = answer["run"]
         return {
@@ -983,6 +1001,21 @@ def _shapes() -> list[Fault]:
         fault("answer-wall-time-as-text", "adds a unit", run(wall_time="12 ms"), "wall_time"),
         fault("answer-cpu-time-negative", "answers -1", run(cpu_time=-1), "cpu_time"),
         fault("answer-memory-as-text", "adds a unit", run(memory="12 MB"), "memory"),
+        fault("answer-memory-zero", "answers 0 as memory", run(memory=0), "memory"),
+        fault("answer-wall-time-zero", "answers 0 as wall_time", run(wall_time=0), "wall_time"),
+        fault(
+            "answer-cpu-time-huge",
+            "answers a day of cpu_time",
+            run(cpu_time=86_400_000),
+            "cpu_time",
+        ),
+        fault("answer-output-lacks-stderr", "answers stdout as output", stdout_alone, "output"),
+        fault(
+            "answer-other-version",
+            "answers a version that is not the one that ran",
+            lambda it: it | {"version": "3.1.4"},
+            "version",
+        ),
         fault(
             "answer-compile-as-text",
             "answers the compiler's output as text",

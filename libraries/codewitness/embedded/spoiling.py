@@ -223,6 +223,20 @@ class CachedByCode(Passing):
         return self._known[key]
 
 
+class CachedByRequest(Passing):
+    """Answers a request that it has seen, to the last byte, from memory."""
+
+    def __init__(self, inner: Executor) -> None:
+        super().__init__(inner)
+        self._known: dict[ExecutionRequest, ExecutionResult] = {}
+
+    def execute(self, request: ExecutionRequest) -> ExecutionResult:
+        """Execute a request, or remember its earlier result."""
+        if request not in self._known:
+            self._known[request] = self._inner.execute(request)
+        return self._known[request]
+
+
 class Stale(Passing):
     """Answers the result of the request before."""
 

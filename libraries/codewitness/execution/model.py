@@ -97,6 +97,26 @@ class Stage:
     wall_time: float | None = None
     memory: int | None = None
 
+    @property
+    def ending(self) -> str:
+        """How the stage ended, in words."""
+        facts = []
+        if self.code is not None:
+            facts.append(f"exit code {self.code}")
+        if self.signal:
+            facts.append(f"signal {self.signal}")
+        if self.status:
+            facts.append(f"status {self.status}")
+        if self.message:
+            facts.append(self.message)
+        return ", ".join(facts) or "no exit code"
+
+    def exited(self, code: int) -> bool:
+        """Tell whether the stage ended by itself, with this exit code."""
+        # RE is how services mark an exit code other than 0. Absent and empty mean the same.
+        normal = (None, "") if code == 0 else (None, "", "RE")
+        return self.code == code and not self.signal and self.status in normal
+
 
 @dataclass(frozen=True)
 class Provenance:

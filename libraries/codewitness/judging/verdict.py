@@ -44,15 +44,13 @@ def mismatches(
         compilation: The compile stage, where there was one. When it failed it is all there is to
             say, because no program ran.
     """
-    if compilation is not None and not _exited(compilation, 0):
+    if compilation is not None and not compilation.exited(0):
         return [
-            Mismatch(
-                "compilation", "success", _ending(compilation), f"failed: {_ending(compilation)}"
-            )
+            Mismatch("compilation", "success", compilation.ending, f"failed: {compilation.ending}")
         ]
     found = []
-    if not _exited(run, given.exit_code):
-        expected, received = f"exit code {given.exit_code}", _ending(run)
+    if not run.exited(given.exit_code):
+        expected, received = f"exit code {given.exit_code}", run.ending
         found.append(
             Mismatch("exit code", expected, received, f"expected {expected}, got {received}")
         )
@@ -60,27 +58,6 @@ def mismatches(
     if given.stderr is not None:
         found += _output_mismatch("stderr", given.stderr, run.stderr, case.comparison)
     return found
-
-
-def _exited(stage: Stage, code: int) -> bool:
-    """Tell whether a stage ended by itself with an exit code."""
-    # RE is how services mark an exit code other than 0. Absent and empty mean the same.
-    normal = (None, "") if code == 0 else (None, "", "RE")
-    return stage.code == code and not stage.signal and stage.status in normal
-
-
-def _ending(stage: Stage) -> str:
-    """Say in words how a stage ended."""
-    facts = []
-    if stage.code is not None:
-        facts.append(f"exit code {stage.code}")
-    if stage.signal:
-        facts.append(f"signal {stage.signal}")
-    if stage.status:
-        facts.append(f"status {stage.status}")
-    if stage.message:
-        facts.append(stage.message)
-    return ", ".join(facts) or "no exit code"
 
 
 def _output_mismatch(

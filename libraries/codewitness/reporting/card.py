@@ -23,7 +23,6 @@ from codewitness.execution.model import (
     PlatformFault,
     RequestRefused,
     SourceFile,
-    Stage,
 )
 from codewitness.execution.redaction import REDACTED, redact
 from codewitness.reporting.curl import header_line
@@ -492,24 +491,15 @@ def _body_lines(body: bytes | str, room: _Room, clean: Callable[[str], str] = st
 def _result_parts(result: ExecutionResult, mismatch: Mismatch, room: _Room) -> Iterator[_Part]:
     run, compiled = result.run, result.compile
     ran = _words(f"{result.language} {result.version}", room.width)
-    yield "Answer", [f"{_ending(run)}, from {ran}"]
+    yield "Answer", [f"{_words(run.ending, 300)}, from {ran}"]
     failed = compiled is not None and compiled.code != 0
     if compiled is not None and failed:
         said = compiled.stderr or compiled.stdout
-        yield "Compiler", [_ending(compiled), *_said(said, room.output, room)]
+        yield "Compiler", [_words(compiled.ending, 300), *_said(said, room.output, room)]
     for label, output in (("Stdout", run.stdout), ("Stderr", run.stderr)):
         # When compilation fails, run is a copy of compile.
         if output and not failed and mismatch.subject != label.lower():
             yield label, _said(output, room.output if label == "Stderr" else room.other, room)
-
-
-def _ending(stage: Stage) -> str:
-    told = "no exit code" if stage.code is None else f"exit code {stage.code}"
-    if stage.signal:
-        told += f", signal {_words(stage.signal, 40)}"
-    if stage.status:
-        told += f", status {_words(stage.status, 40)}"
-    return told + (f" ({_words(stage.message, 200)})" if stage.message else "")
 
 
 def _said(output: bytes, limit: int, room: _Room) -> list[str]:

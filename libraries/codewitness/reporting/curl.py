@@ -11,9 +11,6 @@ from typing import Any
 from codewitness.execution.redaction import REDACTED, redact
 from codewitness.reporting.visible import plain
 
-LONGEST_BODY = 2000
-"""Characters of a body from which on the command refers to a file, if there is one."""
-
 _CREDENTIALS = re.compile(r"authorization|cookie|key|secret|token", re.IGNORECASE)
 _JSON_HEADERS = {"Content-Type": "application/json"}
 
@@ -37,7 +34,7 @@ def curl_line(
         method: HTTP method.
         headers: Headers to send, by default the content type of a JSON document. Without a
             content type among them none is sent.
-        body_file: File that holds the body, for one that is too long for a command.
+        body_file: File that holds the body; the command names it instead of the body.
     """
     if headers is None:
         headers = _JSON_HEADERS if isinstance(body, Mapping) else {}
@@ -55,9 +52,9 @@ def curl_line(
         return " ".join(words)
     if "content-type" not in {name.lower() for name in headers}:
         words.append("-H 'Content-Type:'")
-    text = _body_text(body)
-    if body_file is not None and len(text) > LONGEST_BODY:
+    if body_file is not None:
         return " ".join([*words, "--data-binary", shlex.quote(f"@{body_file}")])
+    text = _body_text(body)
     if text.isprintable() and plain(text) == text:
         return " ".join([*words, "--data-raw", shlex.quote(text)])
     # Line ends, NUL and bytes that are no text don't survive on a command line.

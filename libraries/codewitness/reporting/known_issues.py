@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,8 @@ def read_known_issues(path: Path) -> Mapping[str, KnownIssue]:
         path: A YAML file with a list of entries; an empty list and an empty file mean none.
 
     Returns:
-        The entries by what they say in ``test``, in the order of the file.
+        The entries in the order of the file, by what they say in ``test``, as
+            :func:`comparable` gives it.
 
     Raises:
         ValueError: The file can't be read or an entry is wrong; the message names the file, the
@@ -45,11 +46,11 @@ def read_known_issues(path: Path) -> Mapping[str, KnownIssue]:
     issues: dict[str, KnownIssue] = {}
     for number, entry in enumerate(_entries(path), 1):
         issue = _issue(entry, f"{path}: entry {number}")
-        if issue.test in issues:
+        if comparable(issue.test) in issues:
             raise ValueError(
                 f"{path}: entry {number} repeats the test '{issue.test}'; keep one entry for it"
             )
-        issues[issue.test] = issue
+        issues[comparable(issue.test)] = issue
     return issues
 
 
@@ -57,7 +58,29 @@ def find_known_issue(
     issues: Mapping[str, KnownIssue], name: str, full_name: str
 ) -> KnownIssue | None:
     """Return the known issue of a test; an entry for its full name goes first."""
-    return issues.get(full_name) or issues.get(name)
+    return issues.get(comparable(full_name)) or issues.get(comparable(name))
+
+
+def unmatched(issues: Mapping[str, KnownIssue], names: Iterable[str]) -> list[KnownIssue]:
+    """Return the known issues that are about no test of a run.
+
+    Args:
+        issues: The entries as read.
+        names: The names of all tests, and their full names.
+
+    Returns:
+        The entries left over, in the order of the file.
+    """
+    known = {comparable(name) for name in names}
+    return [issue for name, issue in issues.items() if name not in known]
+
+
+def comparable(name: str) -> str:
+    """Return a test's name as Robot Framework compares names.
+
+    Case, white space and underscores make no difference.
+    """
+    return "".join(name.split()).casefold().replace("_", "")
 
 
 def _entries(path: Path) -> list[Any]:

@@ -162,6 +162,12 @@ class RunRecord:
         return self._refusals
 
     @property
+    def median_latency(self) -> float:
+        """Median of the seconds that executions took so far; 0 before any."""
+        with self._lock:
+            return percentile(self._samples, 0.5) if self._samples else 0.0
+
+    @property
     def latency(self) -> str:
         """Median, least and greatest of the seconds that executions took, in words."""
         with self._lock:

@@ -98,7 +98,11 @@ TIMEOUT_ASKED = 1000
 
 _SLEEPS_LONGER = "import time; print('%s', flush=True); time.sleep(2.2); print('woke up')"
 _MEMORY_ASKED = 128 * 1024 * 1024
-_TAKES_MORE = "block = bytearray(384 * 1024 * 1024); print('%s', block[::4096].count(0) > 0)"
+_TAKES_MORE = """\
+print('%s began', flush=True)
+block = bytearray(384 * 1024 * 1024)
+print('had it all', block[::4096].count(0) > 0)
+"""
 
 
 def _with_run_timeout(nonce: str) -> ExecutionRequest:
@@ -132,7 +136,8 @@ _PROBES: Mapping[str, _Probe] = {
     "run_memory_limit": _Probe(
         "run_memory_limit bounds a program's memory",
         _with_memory_limit,
-        lambda stage, nonce: nonce.encode() not in stage.stdout,
+        # A program that did not even begin was not stopped by its limit.
+        lambda stage, nonce: nonce.encode() in stage.stdout and b"had it all" not in stage.stdout,
     ),
     "version": _Probe("an unknown version is refused", _with_range, lambda _stage, _nonce: False),
 }

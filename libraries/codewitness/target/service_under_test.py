@@ -30,8 +30,6 @@ from codewitness.target.whereabouts import Whereabouts, fingerprint_request, rea
 CHECK_WITHIN = 5.0
 """Seconds that a service gets to show that it works again after a fault."""
 
-_FIRST_ATTEMPTS = 2
-
 
 class ServiceUnderTest:
     """The one service that all tests of a process talk to.
@@ -48,6 +46,7 @@ class ServiceUnderTest:
         self.settings = settings
         self.record = RunRecord()
         self.first_latency: float | None = None
+        self.first_fault: PlatformFault | None = None
         self._flow: EmbeddedFlow | None = None
         self._whereabouts: Whereabouts | None = None
         self._runtimes: Sequence[Runtime] | None = None
@@ -86,29 +85,33 @@ class ServiceUnderTest:
     def open(self) -> None:
         """Execute a first program, whose latency is the cold start's.
 
+        A first attempt that fails is repeated once, unless it took all its time: what fails at
+        the second attempt, too, is no hiccup. The cold start then counts as failed.
+
         Raises:
             PlatformFault: The service did not answer as an execute API does.
         """
-        for attempt in range(1, _FIRST_ATTEMPTS + 1):
-            nonce = new_nonce()
-            start = time.perf_counter()
-            try:
-                result = self.executor.execute(control_request(nonce))
-            except RequestRefused:
-                # Answered, and in time; which requests it takes is for the tests to judge.
-                pass
-            except PlatformFault as fault:
-                self.record.note_fault(fault)
-                if not _worth_a_test(fault) and attempt == _FIRST_ATTEMPTS:
-                    raise
-                if _worth_a_test(fault):
-                    return
-                continue
-            else:
-                self.record.note(result)
-            if self.first_latency is None:
-                self.first_latency = time.perf_counter() - start
+        start = time.perf_counter()
+        try:
+            self._try_once()
+        except PlatformFault as fault:
+            self.first_fault = fault
+            if fault.kind is FaultKind.TIMEOUT:
+                raise
+            self._try_once()
+        else:
+            self.first_latency = time.perf_counter() - start
+
+    def _try_once(self) -> None:
+        try:
+            self.record.note(self.executor.execute(control_request(new_nonce())))
+        except RequestRefused:
+            # Answered, and in time; which requests it takes is for the tests to judge.
             return
+        except PlatformFault as fault:
+            self.record.note_fault(fault)
+            if not _worth_a_test(fault):
+                raise
 
     def execute(
         self, request: ExecutionRequest, *, deadline: float | None = None
@@ -129,6 +132,7 @@ class ServiceUnderTest:
         self.record.note(result)
         disguised = platform_error_in(result, request)
         if disguised is not None:
+            self._note_error(disguised)
             raise disguised
         return result
 
@@ -147,7 +151,10 @@ class ServiceUnderTest:
                 outcomes.append(outcome)
                 continue
             self.record.note(outcome)
-            outcomes.append(platform_error_in(outcome, request) or outcome)
+            disguised = platform_error_in(outcome, request)
+            if disguised is not None:
+                self._note_error(disguised)
+            outcomes.append(disguised or outcome)
         return outcomes
 
     def control(self, nonce: str) -> ExecutionResult | ExecutionError:

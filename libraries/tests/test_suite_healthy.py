@@ -136,7 +136,7 @@ def test_top_of_the_report_says_what_was_tested(whole: RobotRun) -> None:
     assert "python 3." in told["Versions"]
     assert told["Platform faults"] == "none"
     assert re.search(r"median \d\.\d+ s", told["Latency"])
-    assert re.search(r"programs a second", told["Throughput"])
+    assert re.search(r"programs a second", told["Throughput, 10 at a time"])
 
 
 def test_every_setting_is_listed_with_its_origin(whole: RobotRun, local: RobotRun) -> None:

@@ -107,5 +107,5 @@ def test_plan_passes_for_an_ordinary_user(open_folder: Path) -> None:
     assert not failed
     assert code == 0, console
     assert not [test.name for test in suite.all_tests if test.skipped]
-    assert "local in bubblewrap" in suite.metadata["Answered by"]
+    assert "in bubblewrap" in suite.metadata["Answered by"]
     assert not list((open_folder / "tmp").iterdir())

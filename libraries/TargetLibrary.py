@@ -99,11 +99,7 @@ class TargetLibrary:
     @keyword
     def requires_language(self, language: str) -> None:
         """Skips the test unless the service lists ``language`` among its runtimes."""
-        listed = run_context.runtimes()
-        names = {name for runtime in listed for name in (runtime.language, *runtime.aliases)}
-        if language not in names:
-            known = ", ".join(sorted({runtime.language for runtime in listed})) or "none"
-            run_context.skip(f"The service does not list {language}; it lists {known}.")
+        run_context.require_language(language)
 
     @keyword
     def get_alias_of_language(self, language: str) -> str:

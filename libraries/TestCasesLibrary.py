@@ -78,7 +78,7 @@ class TestCasesLibrary:
             raise AssertionError(
                 f"The test case {case.name} can't be run:\n" + "\n".join(case.problems)
             )
-        _require_language(case)
+        run_context.require_language(case.language)
         if any(given.args for given in case.inputs):
             run_context.require_capability("args")
         if len(case.files) > 1:
@@ -151,12 +151,6 @@ class _Selection:
     def takes(self, tags: list[str]) -> bool:
         included = not self._include or self._include.match(tags)
         return bool(included and not self._exclude.match(tags))
-
-
-def _require_language(case: TestCase) -> None:
-    listed = run_context.runtimes()
-    if not any(case.language in (it.language, *it.aliases) for it in listed):
-        run_context.skip(f"The service does not list {case.language}.")
 
 
 def _as_mismatch(case: TestCase, found: verdict.Mismatch) -> Mismatch:

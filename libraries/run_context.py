@@ -161,6 +161,14 @@ def runtimes() -> Sequence[Runtime]:
         fail_with(error, None, "the list of runtimes")
 
 
+def require_language(language: str) -> None:
+    """Skip the current test unless the service lists a language, or has it as an alias."""
+    listed = runtimes()
+    if not any(language in (runtime.language, *runtime.aliases) for runtime in listed):
+        known = ", ".join(sorted({runtime.language for runtime in listed})) or "none"
+        skip(f"The service does not list {language}; it lists {known}.")
+
+
 def find_capability(name: str) -> Finding:
     """Return what is known of a capability; the current test fails where nothing can be."""
     try:

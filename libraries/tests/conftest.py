@@ -10,6 +10,14 @@ settings.register_profile("project", deadline=None)
 settings.load_profile("project")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--every-fault",
+        action="store_true",
+        help="run the suite against every fault of the catalogue, not against some of each group",
+    )
+
+
 @pytest.fixture(scope="session")
 def project_root() -> Path:
     """The folder that holds suites, resources, libraries and the rest."""

@@ -1,20 +1,18 @@
 """The suite notices every fault of the catalogue, and says what is wrong.
 
 For each fault one test of the suite claims to find it: run against a backend with this fault,
-that test fails, and its message has the words that the catalogue asks for.
+that test fails, and its message has the words that the catalogue asks for. By default some faults
+of each group are tried, with ``--every-fault`` all of them.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from codewitness.embedded.faults import FAULTS
-from tests.robot_runs import RobotRun, run_robot
+from tests.robot_runs import run_robot
 
 CLAIMS = {
     "stdout-final-newline-stripped": "Blank Lines Are Kept",
@@ -169,6 +167,11 @@ CLAIMS_OF_GROUPS = {
 }
 """The same for all other faults of a group."""
 
+VERBS = ("accepts", "crashes-on")
+
+_ONE_IN = 7
+"""Of this many faults of a group, one is tried where not all are asked for."""
+
 # What a fault that comes late needs before it.
 ALSO_RUN = {"sometimes": ["Simultaneous Runs Give Their Own Results"]}
 OPTIONS = {
@@ -186,46 +189,33 @@ def claim(name: str) -> str:
     return CLAIMS.get(name) or CLAIMS_OF_GROUPS[FAULTS[name].group]
 
 
-@pytest.fixture(scope="module")
-def runs(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Future[RobotRun]]]:
-    """One run for every fault that was selected, several at a time."""
-    here = [item for item in request.session.items if item.path == request.path]
-    calls = [getattr(item, "callspec", None) for item in here]
-    selected = [call.id for call in calls if call is not None]
-    folder = tmp_path_factory.mktemp("faults")
-
-    def run(name: str) -> RobotRun:
-        tests = [claim(name), *ALSO_RUN.get(FAULTS[name].group, [])]
-        options = [option for test in tests for option in ("--test", test)]
-        options += ["-v", f"FAULT:{name}", "--log", "NONE", "--report", "NONE"]
-        place = folder / name
-        place.mkdir()
-        return run_robot(place, *options, *OPTIONS.get(name, []))
-
-    threads = ThreadPoolExecutor(os.cpu_count() or 1)
-    try:
-        yield {name: threads.submit(run, name) for name in selected}
-    finally:
-        threads.shutdown(cancel_futures=True)
-
-
 def test_every_claim_is_about_a_fault() -> None:
     assert set(CLAIMS) <= set(FAULTS)
     assert all(f"{verb}-{it}" in FAULTS for it in CLAIMS_OF_BAD_REQUESTS for verb in VERBS)
 
 
-VERBS = ("accepts", "crashes-on")
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "fault" in metafunc.fixturenames:
+        every = metafunc.config.getoption("--every-fault")
+        metafunc.parametrize("fault", FAULTS if every else _some_of_each_group())
 
 
-@pytest.mark.parametrize("name", FAULTS)
-def test_fault_is_noticed_and_named(name: str, runs: dict[str, Future[RobotRun]]) -> None:
-    run = runs[name].result()
+def _some_of_each_group() -> list[str]:
+    groups: dict[str, list[str]] = {}
+    for name, fault in FAULTS.items():
+        groups.setdefault(fault.group, []).append(name)
+    return [name for names in groups.values() for name in names[::_ONE_IN]]
+
+
+def test_fault_is_noticed_and_named(fault: str, tmp_path: Path) -> None:
+    tests = [claim(fault), *ALSO_RUN.get(FAULTS[fault].group, [])]
+    options = [option for test in tests for option in ("--test", test)]
+    options += ["-v", f"FAULT:{fault}", "--log", "NONE", "--report", "NONE"]
+    run = run_robot(tmp_path, *options, *OPTIONS.get(fault, []))
     assert run.returncode != 0, run.console
-    assert claim(name) in run.failed, run.console
-    message = run.failed[claim(name)].message
-    missing = [word for word in FAULTS[name].expect_words if word.lower() not in message.lower()]
+    assert claim(fault) in run.failed, run.console
+    message = run.failed[claim(fault)].message
+    missing = [word for word in FAULTS[fault].expect_words if word.lower() not in message.lower()]
     assert not missing, message
 
 

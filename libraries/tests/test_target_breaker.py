@@ -40,7 +40,7 @@ def test_healthy_service_is_not_asked(service: Service, breaker: Breaker) -> Non
     assert service.asked == 0
 
 
-@pytest.mark.parametrize("kind", sorted(UNREACHABLE, key=lambda kind: kind.name))
+@pytest.mark.parametrize("kind", sorted(UNREACHABLE, key=str))
 def test_service_that_stays_away_is_asked_once_and_then_given_up(
     service: Service, breaker: Breaker, kind: FaultKind
 ) -> None:

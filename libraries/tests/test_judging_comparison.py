@@ -205,4 +205,4 @@ def test_trimmed_difference_is_found_behind_one_that_does_not_count() -> None:
 @pytest.mark.parametrize("flag", ["case_sensitive", "space_change_sensitive"])
 def test_flags_belong_to_tokens(mode: Mode, flag: str) -> None:
     with pytest.raises(ValueError, match=f"{flag}: only for the comparison 'tokens', not for"):
-        Comparison(mode, **{flag: True})
+        Comparison(mode, **{flag: True})  # type: ignore[arg-type]

@@ -13,10 +13,15 @@ import pytest
 from codewitness.execution.local import LocalExecutor
 from codewitness.judging.cases import LANGUAGES, TestCase, read_cases
 from codewitness.judging.comparison import Mode
-from codewitness.judging.verdict import mismatches
+from codewitness.judging.problem import Case, Problem
+from codewitness.judging.readers.collection import read_problems
+from codewitness.judging.validators import Validators
+from codewitness.judging.verdict import JudgingLimits, Verdict, judge
 
 ROOT = Path(__file__).resolve().parents[2] / "test_cases"
-CASES = {case.name: case for case in read_cases(ROOT)}
+PROBLEMS = {problem.name: problem for problem in read_problems(ROOT)}
+# Folders without a package's ceremony.
+PLAIN = [name for name in PROBLEMS if not (ROOT / name / "problem.yaml").exists()]
 
 PISTON_OUTPUT_LIMIT = 1024
 """Characters of output after which Piston ends a program, unless configured otherwise."""
@@ -39,56 +44,82 @@ def executor() -> Iterator[LocalExecutor]:
     executor.close()
 
 
-def whole(name: str) -> TestCase:
-    case = CASES[name]
-    assert isinstance(case, TestCase), case
-    return case
+@pytest.fixture(scope="module")
+def validators() -> Iterator[Validators]:
+    validators = Validators()
+    yield validators
+    validators.close()
 
 
-@pytest.mark.parametrize("name", CASES)
+def whole(name: str) -> Problem:
+    problem = PROBLEMS[name]
+    assert isinstance(problem, Problem), problem
+    return problem
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_problem_is_whole(name: str) -> None:
+    problem = whole(name)
+    assert not problem.broken_submissions
+    assert not problem.notes
+
+
+@pytest.mark.parametrize("name", PLAIN)
 def test_case_fits_every_service(name: str) -> None:
-    case = whole(name)
-    for given in case.inputs:
-        for text in (given.stdin, given.expected, given.stderr or b""):
+    for case in whole(name).cases:
+        for data in (case.stdin, case.expected, case.stderr):
+            text = data.read() if data else b""
             assert text.decode("utf-8").encode("utf-8") == text
-        assert len(given.expected) < PISTON_OUTPUT_LIMIT
-        assert len(given.stdin) < 5000
+        assert case.expected.size < PISTON_OUTPUT_LIMIT
+        assert case.stdin.size < 5000
 
 
 def test_cases_are_varied() -> None:
-    cases = [whole(name) for name in CASES]
-    languages = Counter(case.language for case in cases)
+    problems = [whole(name) for name in PLAIN]
+    languages = Counter(each.submissions[0].program.language for each in problems)
     assert languages.keys() == LANGUAGES.keys()
-    assert languages["python"] > len(cases) / 2
+    assert languages["python"] > len(problems) / 2
+    cases = [case for problem in problems for case in problem.cases]
     assert {case.comparison.mode for case in cases} == set(Mode)
-    inputs = [given for case in cases for given in case.inputs]
-    assert len(inputs) >= 60
-    assert any(given.args for given in inputs)
-    assert any(given.exit_code for given in inputs)
-    assert any(not given.stdin for given in inputs)
-    assert any(given.stdin and not given.stdin.endswith(b"\n") for given in inputs)
-    assert any(b"\r\n" in given.stdin for given in inputs)
-    assert any(not given.stdin.isascii() for given in inputs)
+    assert len(cases) >= 60
+    assert any(case.args for case in cases)
+    assert any(case.exit_code for case in cases)
+    inputs = [case.stdin.read() for case in cases]
+    assert any(not stdin for stdin in inputs)
+    assert any(stdin and not stdin.endswith(b"\n") for stdin in inputs)
+    assert any(b"\r\n" in stdin for stdin in inputs)
+    assert any(not stdin.isascii() for stdin in inputs)
 
 
 def test_case_of_the_plan_is_there() -> None:
-    case = whole("hello-n-times")
-    assert case.inputs[0].stdin == b"5\n"
-    for given in case.inputs:
-        assert given.expected == b"Hello\n" * int(given.stdin)
+    cases = whole("hello-n-times").cases
+    assert cases[0].stdin.read() == b"5\n"
+    for case in cases:
+        assert case.expected.read() == b"Hello\n" * int(case.stdin.read())
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_program_does_what_its_case_says(name: str, executor: LocalExecutor) -> None:
-    case = whole(name)
-    if case.language not in {runtime.language for runtime in executor.runtimes()}:
-        tool = TOOLS[case.language]
-        assert not shutil.which(tool), f"{tool} is there, but {case.language} can't be run"
-        pytest.skip(f"no {tool} for {case.language} on this machine")
-    for given in case.inputs:
-        result = executor.execute(case.request(given))
-        found = mismatches(case, given, result.run, result.compile)
-        assert not found, (given.name, [str(each) for each in found], result.run.stderr)
+def some_cases(problem: Problem) -> list[Case]:
+    """Return all cases of a plain folder, and of a package the first few."""
+    if problem.name in PLAIN:
+        return list(problem.cases)
+    return list(problem.cases[:2])
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_program_does_what_its_case_says(
+    name: str, executor: LocalExecutor, validators: Validators
+) -> None:
+    problem = whole(name)
+    submission = problem.submissions[0]
+    language = submission.program.language
+    if language not in {runtime.language for runtime in executor.runtimes()}:
+        tool = TOOLS[language]
+        assert not shutil.which(tool), f"{tool} is there, but {language} can't be run"
+        pytest.skip(f"no {tool} for {language} on this machine")
+    for case in some_cases(problem):
+        result = executor.execute(problem.request(submission, case))
+        judged = judge(result, case, validators.of(problem), JudgingLimits())
+        assert judged.verdict is Verdict.AC, (case.name, str(judged), result.run.stderr)
 
 
 def test_readme_names_every_setting_and_language(tmp_path: Path) -> None:

@@ -298,11 +298,15 @@ def test_platform_fault_is_never_the_programs() -> None:
 
 def test_platform_error_in_a_result_is_shown_as_one() -> None:
     run = Stage(stderr=b"Azure Session Pool Error: 403 - Unauthenticated", code=1)
-    card = stdout_of(run)
+    mismatch = Mismatch("stdout", "equals", b"b\n", b"")
+    result = replace(RESULT, run=run)
+    card = mismatch_card(mismatch, REQUEST, result, diagnosis=None, where="backend")
     assert first_line(card).startswith("PLATFORM FAULT, not the program's: platform error")
     assert "Expected      stdout, equals: 'b⏎'\n" in card
     assert "the identity is known but lacks the role" in card
     assert "ended with exit code" not in card
+    # Whoever compared it with other answers knows more.
+    assert "Likely cause  lines get lost" in stdout_of(run)
 
 
 def test_refusal_is_called_one() -> None:
@@ -545,3 +549,17 @@ def test_labels_are_aligned() -> None:
     rows = CARD.split("\n")[2:]
     assert all(re.match(r"(?:[A-Z][\w ]{0,12} +| {14})\S|.{14}", row) for row in rows)
     assert {row[13] for row in rows} == {" "}
+
+
+def test_rule_that_decided_is_told() -> None:
+    mismatch = Mismatch(
+        "stdout",
+        "equals, compared tokens",
+        b"1.5 2.5\n",
+        b"1.5\n2.6\n",
+        places=((1, 5), (2, 1)),
+        rule="numbers may differ by 0.01; these differ by 0.1",
+    )
+    card = mismatch_card(mismatch, None, None, diagnosis=None, where="here")
+    assert "line 2, column 1: expected '2.5', got '2.6'" in card.partition("\n")[0]
+    assert "\nRule          numbers may differ by 0.01; these differ by 0.1\n" in card

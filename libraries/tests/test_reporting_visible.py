@@ -172,3 +172,12 @@ def test_difference_that_others_have_found() -> None:
     assert (difference.expected_caret, difference.received_caret) == (0, 1)
     beyond = difference_at(b"a\n", b"", (9, 9), (9, 9))
     assert (beyond.expected, beyond.received) == ("end of output", "end of output")
+
+
+def test_words_with_the_same_start_are_told_whole() -> None:
+    difference = difference_at(b"x 3.14 y", b"x\n3.15 y", (1, 3), (2, 1))
+    assert str(difference) == "line 2, column 1: expected '3.14', got '3.15'"
+    long = difference_at(b"a" * 100 + b"b", b"a" * 100 + b"c", (1, 1), (1, 1))
+    assert (long.expected, long.received) == ("…'aaaaaaaaaab'", "…'aaaaaaaaaac'")
+    shorter = difference_at(b"ab", b"a b", (1, 1), (1, 1))
+    assert (shorter.expected, shorter.received) == ("'ab'", "'a'")

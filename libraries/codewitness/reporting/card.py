@@ -76,6 +76,7 @@ class Mismatch:
         detail: A remark for those who read the two bodies, such as why it matters.
         places: Line and column, each from 1, of the first difference that counts, in the output
             expected and in the one received; for relations that let some differences pass.
+        rule: The rule that decided there, in words; empty where every byte counts.
     """
 
     subject: str
@@ -85,6 +86,7 @@ class Mismatch:
     clause: str = ""
     detail: str = ""
     places: tuple[tuple[int, int], tuple[int, int]] | None = None
+    rule: str = ""
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ def mismatch_card(
         mismatch: What is not as expected.
         request: What was sent, where one request is to blame.
         result: What came back for it.
-        diagnosis: The likely cause, if one is known.
+        diagnosis: The likely cause, if one is known; for a platform's error it is looked up.
         where: Who answered and where the code ran, as far as that is known.
         repeat: Command line that repeats the request.
         saved: File names, relative to the log, of bodies that are saved whole, by their names.
@@ -147,7 +149,7 @@ def mismatch_card(
             error,
             request,
             expected=_wish(mismatch),
-            diagnosis=explain(error),
+            diagnosis=diagnosis or explain(error),
             where=where,
             clause=mismatch.clause,
             repeat=repeat,
@@ -311,6 +313,7 @@ def _redacted(mismatch: Mismatch, clean: Callable[[str], str] = str) -> Mismatch
         expected=cleaned(mismatch.expected),
         received=cleaned(mismatch.received),
         detail=redact(clean(mismatch.detail)),
+        rule=redact(clean(mismatch.rule)),
     )
 
 
@@ -393,6 +396,7 @@ def _compared(mismatch: Mismatch, difference: Difference | None, room: _Room) ->
     yield "Received", _body_shown(mismatch.received, "", room, received_line[0])
     if difference is not None:
         yield "Difference", _difference_lines(difference)
+        yield "Rule", [_words(mismatch.rule, 3 * room.width)] if mismatch.rule else []
 
 
 def _body_shown(body: bytes | str, relation: str, room: _Room, around: int) -> list[str]:

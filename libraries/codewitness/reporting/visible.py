@@ -24,6 +24,11 @@ _SHAPELESS = re.compile(
     "\U000e0100-\U000e01ef]"
 )
 
+# What the comparison of outputs by words takes for one.
+_WORD = re.compile(r"[^ \t\n\v\f\r]+")
+_LONGEST_WORD = 40
+_LEAD_OF_WORD = 10
+
 # Columns shown on either side of a difference.
 _AROUND = 48
 
@@ -79,7 +84,7 @@ def visible_lines(output: bytes | str, limit: int, width: int = 140, around: int
     if around > limit:
         # A third of the room for what comes before.
         first = max(0, min(around - 1 - limit // 3, len(ended) - limit))
-    shown = [_fitting(line, width) for line in ended[first : first + limit]]
+    shown = [fitting(line, width) for line in ended[first : first + limit]]
     if len(ended) > limit:
         shown.append(
             f"… lines {first + 1} to {first + len(shown)} of {len(ended)}, {size_of(output)} in all"
@@ -94,7 +99,7 @@ def cut(line: str, width: int) -> str:
     return f"{line[:width]}… {len(line) - width:,} more characters"
 
 
-def _fitting(line: str, width: int) -> str:
+def fitting(line: str, width: int) -> str:
     """Make as much of a line visible as fits into a width, saying what was left out."""
     kept = min(len(line), width)
     while len(shown := visible(line[:kept])) > width:
@@ -118,7 +123,7 @@ class Difference:
         column: Number of the character in that line, from 1. A byte that is not UTF-8 counts
             as one character.
         expected: The character expected there, in words where it has no shape, or ``end of
-            output``.
+            output``. Where both outputs have the same character there, the word expected.
         received: The same for what was received.
         expected_line: The line around the place, as expected, made visible.
         received_line: The same as received.
@@ -172,16 +177,39 @@ def difference_at(
 def _difference(wanted: str, got: str, wanted_at: int, got_at: int) -> Difference:
     expected_line, expected_caret = _line_around(wanted, wanted_at)
     received_line, received_caret = _line_around(got, got_at)
+    expected = _name(wanted[wanted_at : wanted_at + 1])
+    received = _name(got[got_at : got_at + 1])
+    if expected == received and _WORD.match(wanted, wanted_at):
+        expected, received = _words_at(wanted, wanted_at, got, got_at)
     return Difference(
         line=got.count("\n", 0, got_at) + 1,
         column=got_at - got.rfind("\n", 0, got_at),
-        expected=_name(wanted[wanted_at : wanted_at + 1]),
-        received=_name(got[got_at : got_at + 1]),
+        expected=expected,
+        received=received,
         expected_line=expected_line,
         received_line=received_line,
         expected_caret=expected_caret,
         received_caret=received_caret,
     )
+
+
+def _words_at(wanted: str, wanted_at: int, got: str, got_at: int) -> tuple[str, str]:
+    """Return two words that differ somewhere inside, cut to the place where they do."""
+    one, other = word_at(wanted, wanted_at), word_at(got, got_at)
+    start = max(0, _common_length(one, other) - _LEAD_OF_WORD)
+    return _word(one, start), _word(other, start)
+
+
+def word_at(text: str, place: int) -> str:
+    """Return what stands at a place up to the next white space."""
+    found = _WORD.match(text, place)
+    return found[0] if found else ""
+
+
+def _word(word: str, start: int) -> str:
+    end = start + _LONGEST_WORD
+    shown = visible(word[start:end])
+    return ("…" if start else "") + f"'{shown}'" + ("…" if end < len(word) else "")
 
 
 def _common_length(one: str, other: str) -> int:
@@ -216,7 +244,7 @@ def _line_around(text: str, place: int) -> tuple[str, int]:
         before = f"…{before}"
     end = text.find("\n", place)
     end = len(text) if end < 0 else end + 1
-    after = _fitting(text[place:end], _AROUND)
+    after = fitting(text[place:end], _AROUND)
     return before + after or "(nothing)", _columns(before)
 
 

@@ -219,6 +219,26 @@ def test_one_connection_serves_many_requests(serve: Serve, connect: Connect) -> 
     assert server.connections == 1
 
 
+def test_requests_in_turn_share_a_connection_also_after_many_at_once(
+    serve: Serve, connect: Connect
+) -> None:
+    asked_over: list[Connection] = []
+
+    def script(connection: Connection) -> None:
+        while connection.read() is not None:
+            asked_over.append(connection)
+            connection.send(good())
+
+    server = serve(script)
+    executor = connect(server)
+    executor.execute(HELLO)
+    executor.execute_many([HELLO] * 5)
+    for _ in range(3):
+        executor.execute(HELLO)
+    assert asked_over[-3:] == asked_over[:1] * 3
+    assert server.connections == 6
+
+
 def test_idle_connection_is_left_before_the_server_leaves_it(
     serve: Serve, connect: Connect
 ) -> None:

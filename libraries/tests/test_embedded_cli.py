@@ -58,6 +58,7 @@ def test_help(arguments: tuple[str, ...]) -> None:
         ([], "COMMAND"),
         (["nonesuch"], "nonesuch"),
         (["backend", "--port", "x"], "'x' is not a port"),
+        (["backend", "--minimal", "--pool", "http://127.0.0.1:9"], "give it without --pool"),
         (["backend", "--run-timeout", "0"], "'0' is not a whole number above 0"),
         (["backend", "--fault", "stdout-droped"], "did you mean stdout-dropped"),
         (["backend", "--fault", "stdout-dropped", "--minimal"], "not allowed with"),
@@ -261,6 +262,7 @@ def test_benchmark_compares_every_layer() -> None:
     lines = measured.stdout.splitlines()
     assert "ratio" in lines[0]
     compared = ["empty program", "many imports", "busy program", "executor", "HTTP call"]
+    compared.append("its container")
     assert len(lines) == 1 + len(compared)
     assert all(name in line for name, line in zip(compared, lines[1:], strict=True))
 

@@ -85,6 +85,7 @@ def row(
         ("ERROR: POOL_MANAGEMENT_ENDPOINT not configured in environment", 1, "X1"),
         ("ERROR: Azure authentication failed: no credential", 1, "I7"),
         ("Azure Session Pool Error: 429 - Error happened when allocating pod", 1, "C1"),
+        ('Azure Session Pool Error: 429 - {"code": "SessionsCountExceedsLimit"}', 1, "C4"),
         ("Azure Session Pool Error: 401 - ", 1, "I1"),
         ("Azure Session Pool Error: 403 - Unauthenticated", 1, "I3"),
         ('Azure Session Pool Error: 404 - {"message":"Not Found"}', 1, "R1"),
@@ -94,6 +95,19 @@ def row(
         ("Azure Session Pool Error: 400 - required parameter identifier", 1, "R5"),
         ("Azure Session Pool Error: 400 - SessionPropertiesMissing", 1, "R7"),
         ("Azure Session Pool Error: 400 - DynamicApisNotAllowed", 1, "R8"),
+        (
+            "Azure Session Pool Error: 400 - SessionRequestValidationFailed: the api-version is "
+            "not supported",
+            1,
+            "R9",
+        ),
+        (
+            "Azure Session Pool Error: 400 - SessionRequestValidationFailed: The required "
+            "parameter 'identifier' is missing",
+            1,
+            "R5",
+        ),
+        ("Azure Session Pool Error: Request timed out waiting for code execution", 1, "C11"),
         ("Piston API error: 500 - python-3.10.0 runtime is unknown", 1, "X9"),
         ("Piston API error: 400 - No test cases provided", 1, "X14"),
         ("Piston API error: Cannot connect to host", 1, "X1"),
@@ -111,6 +125,24 @@ def test_platform_error_as_result(text: str, code: int, expected_row: str) -> No
     assert text.strip() in error.detail
     assert explain(error).row == expected_row
     assert row(PRINT, result.run) == expected_row
+
+
+def test_route_is_absent_where_the_control_program_has_one() -> None:
+    text = 'Piston API error: 404 - {"message": "Not Found"}'
+    assert row(other("c++"), failed(text), CONTROL) == "R3"
+    assert row(other("c++"), failed(text), failed(text)) == "R1"
+    assert row(other("c++"), failed("Piston API error: 502 - "), CONTROL) == "C7"
+
+
+def test_virtual_machine_that_complains_on_stdout_is_not_blamed_on_the_adapter() -> None:
+    said = b"Error occurred during initialization of VM\nCould not reserve enough space\n"
+    assert row(other("java"), Stage(said, code=1), CONTROL, HI) == "X12"
+
+
+def test_candidates_are_all_named() -> None:
+    error = platform_error_in(result_of(failed("Azure Session Pool Error: 404 - ")), PRINT)
+    assert error is not None
+    assert explain(error).rows == ("R1", "R2")
 
 
 def test_status_xx_is_the_platforms() -> None:

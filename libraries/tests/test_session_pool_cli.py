@@ -46,6 +46,8 @@ def test_help() -> None:
         (["--ready-sessions", "9", "--unchecked"], "9 of 5 instances can't be kept ready"),
         (["--max-sessions", "-1"], "'-1' is not a whole number"),
         (["--max-alive", "10", "--kind", "python"], "only custom-container pools"),
+        (["--max-alive", "10", "--kind", "shell"], "only custom-container pools"),
+        (["--max-sessions", "601", "--kind", "shell"], "at most 600 sessions"),
         (["--start-time", "inf"], "'inf' is not a number of seconds"),
         (["--identity", "nonesuch"], "nonesuch"),
         (["--run-timeout", "0"], "'0' is not a whole number above 0"),

@@ -82,7 +82,7 @@ ALLOCATOR = "Error happened when allocating pod for identifier x in pool y"
             "429 Too Many Requests",
             '{"code": "SessionsCountExceedsLimit", "message": "already \'5\' active sessions"}',
             "CAPACITY",
-            "C1",
+            "C4",
         ),
         ("429 Too Many Requests", "<html>slow down</html>", "CAPACITY", "C5"),
         ("500 Internal Server Error", ALLOCATOR, "SERVER_ERROR", "C10"),
@@ -265,7 +265,7 @@ def test_list_that_leads_to_another_host_gets_no_token(servers: list[ScriptedSer
 def test_list_that_goes_in_circles_ends(
     servers: list[ScriptedServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("codewitness.session_pool.client._MOST_PAGES", 20)
+    monkeypatch.setattr("codewitness.session_pool.management._MOST_PAGES", 20)
     page = json.dumps({"value": [], "nextLink": "/.management/listSessions?skip=0"})
     servers.append(ScriptedServer(always(answer(body=page))))
     with client_of(servers[0]) as client, pytest.raises(PlatformFault, match="after 20 pages"):

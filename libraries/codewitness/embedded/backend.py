@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -97,7 +98,9 @@ class _Backend:
         # Not in the job's own thread: a bad request is refused however many jobs are waiting.
         job = await asyncio.to_thread(self._prepare, body)
         loop = asyncio.get_running_loop()
-        text, provenance = await loop.run_in_executor(self._workers, self._run, job)
+        # The caller's name, if there is one, goes along into the thread.
+        run = contextvars.copy_context().run
+        text, provenance = await loop.run_in_executor(self._workers, run, self._run, job)
         return _json_text(text, 200, {PROVENANCE_HEADER: provenance})
 
     async def _read_body(self, request: web.Request) -> bytes:

@@ -1,4 +1,4 @@
-"""What the sandbox, the embedded backend and a keyword cost, as ratios measured in one run.
+"""What the sandbox, the embedded services and a keyword cost, as ratios measured in one run.
 
 The machine's own speed and its other work cancel out of a ratio, so the figures of two
 machines, or of one machine in two years, can be laid side by side.
@@ -10,17 +10,22 @@ import json
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 from codewitness.embedded.service import start_service
 from codewitness.execution.backend import BackendExecutor
+from codewitness.execution.credentials import BackendCredentials
 from codewitness.execution.local import LocalExecutor
 from codewitness.execution.model import ExecutionRequest, ExecutionResult, Executor, SourceFile
 from codewitness.execution.piston import request_to_json
 from codewitness.execution.sandbox import interpreter
 from codewitness.measuring.benchmark import Comparison, compare, format_comparisons
+from codewitness.session_pool.assumed_identity import token_source_of
+from codewitness.session_pool.client import SessionPoolExecutor
+from codewitness.session_pool.credentials import SCOPE
 
 PROGRAMS = {
     "empty program": "pass",
@@ -36,6 +41,7 @@ class NotMeasured(Exception):
 # What robot runs to call the keyword as any suite would, in a process of its own.
 PROJECT = Path(__file__).resolve().parents[3]
 KEYWORD = "Execute Python"
+_IDENTIFIER = "benchmark"
 SUITE = """\
 *** Settings ***
 Resource    {resource}
@@ -67,6 +73,7 @@ def measure(rounds: int) -> str:
                 comparisons.append(_keyword(backend, rounds))
         finally:
             service.stop()
+    comparisons.append(_pool(rounds))
     return format_comparisons(comparisons)
 
 
@@ -91,6 +98,48 @@ def _backend(backend: Executor, local: Executor, rounds: int) -> Comparison:
         partial(_run, local, program),
         rounds=rounds,
     )
+
+
+def _pool(rounds: int) -> Comparison:
+    """Compare a warm execution in the pool with one in its container, called directly."""
+    service = start_service(["session-pool"])
+    try:
+        credentials = BackendCredentials(
+            scope=SCOPE, token_source=token_source_of(service.details["environment"])
+        )
+        with closing(SessionPoolExecutor(service.url, credentials=credentials)) as pool:
+            execute = f"execute?identifier={_IDENTIFIER}"
+            _exchange(pool, execute)
+            with closing(BackendExecutor(_container(service.details["control_url"]))) as direct:
+                return compare(
+                    "embedded session pool / its container",
+                    partial(_exchange, pool, execute),
+                    partial(_exchange, direct, "execute"),
+                    rounds=rounds,
+                )
+    finally:
+        service.stop()
+
+
+def _container(control_url: str) -> str:
+    """Return the address of the container that serves the one session of a pool."""
+    # No proxy knows a way to a port of this machine.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(f"{control_url}/state", timeout=10) as answer:
+        (session,) = json.load(answer)["sessions"]
+    url: str = session["container"]
+    return url
+
+
+def _exchange(executor: SessionPoolExecutor | BackendExecutor, path: str) -> None:
+    answer = executor.exchange(
+        "POST",
+        path,
+        body=json.dumps(request_to_json(_request(PROGRAMS["empty program"]))).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    if answer.status != 200 or json.loads(answer.body)["run"]["code"] != 0:
+        raise NotMeasured(f"{answer!r}: {answer.text[:200]}")
 
 
 def _keyword(backend: BackendExecutor, rounds: int) -> Comparison:

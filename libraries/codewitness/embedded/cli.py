@@ -14,12 +14,14 @@ import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from aiohttp import web
 
 from codewitness.embedded import session_pool_cli
 from codewitness.embedded.backend import BackendConfig, create_app
+from codewitness.embedded.broken_deployments import catalogue, ready_line, serving_deployments
+from codewitness.embedded.callers import USER_HEADER, tell_callers_apart
 from codewitness.embedded.faults import FAULTS, Fault, faulty, find_fault
 from codewitness.embedded.lax_sandbox import LaxSandbox
 from codewitness.embedded.minimal import ISOLATION, OUTPUT_LIMIT, create_minimal_app
@@ -52,10 +54,17 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(message)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
+def main(
+    arguments: Sequence[str] | None = None, add_commands: Callable[[Any], None] | None = None
+) -> int:
+    """Run the command line and return its exit code.
+
+    Args:
+        arguments: Arguments, by default the process's own.
+        add_commands: Adds commands of other packages to the parser's sub-commands.
+    """
     try:
-        options = _parser().parse_args(arguments)
+        options = _parser(add_commands).parse_args(arguments)
         command: Callable[[argparse.Namespace], None] = options.command
         command(options)
     except CommandError as error:
@@ -69,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(add_commands: Callable[[Any], None] | None) -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python libraries/codewitness",
         description="Services to develop and try tests against, on this machine only.",
@@ -108,17 +117,34 @@ def _parser() -> argparse.ArgumentParser:
     )
     session_pool_cli.add_pool_arguments(pool)
     _add_limits(pool)
+    deployments = commands.add_parser(
+        "broken-deployments",
+        help="serve deployments that are broken in the ways met in the field",
+        description=(
+            "Serve backends, containers and session pools, each broken in one way that was met in "
+            "the field, to see what the suite says of them. Prints one JSON line with their URLs "
+            "when they are listening and serves until interrupted."
+        ),
+    )
+    deployments.set_defaults(command=_broken_deployments)
+    _add_listening(deployments)
+    deployments.add_argument(
+        "--list", action="store_true", help="print all deployments: name, what is wrong with it"
+    )
     _add_benchmark(
         commands.add_parser(
             "benchmark",
-            help="print what the sandbox, the embedded backend and a keyword cost",
+            help="print what the sandbox, the embedded services and a keyword cost",
             description=(
                 "Measure on this machine, now, and print ratios with intervals: the sandbox "
                 "against a bare process, the embedded backend against its executor, a keyword "
-                "against the bare HTTP call that it makes."
+                "against the bare HTTP call that it makes, the embedded session pool against its "
+                "container called directly."
             ),
         )
     )
+    if add_commands is not None:
+        add_commands(commands)
     return parser
 
 
@@ -154,14 +180,17 @@ def _add_backend(parser: argparse.ArgumentParser) -> None:
     behind.add_argument(
         "--pool",
         metavar="URL",
-        help="execute in this session pool, with azure-identity's token, not on this machine",
+        help=(
+            "execute in this session pool, with azure-identity's token, not on this machine; each "
+            f"user (header {USER_HEADER}), else each connection, has a session of its own"
+        ),
     )
     behind.add_argument(
         "--pool-sessions",
         type=_positive,
         default=20,
         metavar="N",
-        help="sessions of the pool that may be used in all (default 20)",
+        help="sessions of the pool that may be held at one time (default 20)",
     )
     behind.add_argument(
         "--fallback",
@@ -314,31 +343,44 @@ def _table_of_faults() -> str:
     )
 
 
-def _executor(options: argparse.Namespace) -> Executor:
+def _pool_client(options: argparse.Namespace) -> SessionPoolExecutor | None:
     if options.pool is None:
-        return LocalExecutor(sandbox=options.sandbox, output_limit=options.output_limit)
+        return None
+    if options.minimal:
+        raise UsageError("--minimal executes on this machine: give it without --pool")
     try:
-        pool = SessionPoolExecutor(
-            options.pool, run_id=f"backend-{os.getpid()}", max_sessions=options.pool_sessions
+        return SessionPoolExecutor(
+            options.pool,
+            run_id=f"backend-{os.getpid()}",
+            max_sessions=options.pool_sessions,
+            per_caller=True,
         )
     except ValueError as error:
         raise UsageError(str(error)) from None
-    if not options.fallback:
+
+
+def _executor(options: argparse.Namespace, pool: SessionPoolExecutor | None) -> Executor:
+    if pool is not None and not options.fallback:
         return pool
     local = LocalExecutor(sandbox=options.sandbox, output_limit=options.output_limit)
-    return FallbackExecutor(pool, local)
+    return local if pool is None else FallbackExecutor(pool, local)
 
 
 def _application(options: argparse.Namespace) -> web.Application:
-    executor = _executor(options)
+    pool = _pool_client(options)
+    executor = _executor(options, pool)
+    fault: Fault | None = options.fault
     if options.minimal:
         lax = LaxSandbox(executor, ISOLATION, output_limit=OUTPUT_LIMIT)
-        return create_minimal_app(lax)
-    config = _backend_config(options)
-    fault: Fault | None = options.fault
-    if fault is None:
-        return create_app(executor, config)
-    return create_app(faulty(executor, fault), config, middlewares=fault.middlewares())
+        app = create_minimal_app(lax)
+    elif fault is None:
+        app = create_app(executor, _backend_config(options))
+    else:
+        spoiled = faulty(executor, fault)
+        app = create_app(spoiled, _backend_config(options), middlewares=fault.middlewares())
+    if pool is not None:
+        tell_callers_apart(app, pool.leave)
+    return app
 
 
 def _backend_config(options: argparse.Namespace) -> BackendConfig:
@@ -406,6 +448,29 @@ async def _serve_pool(options: argparse.Namespace, settings: PoolSettings, folde
             raise _port_taken(error, what, "--port or --control-port") from error
         said = {"service": "session pool", "pid": os.getpid(), "folder": folder, **ready}
         print(json.dumps(said), flush=True)
+        await ending.wait()
+
+
+def _broken_deployments(options: argparse.Namespace) -> None:
+    if options.list:
+        told = catalogue()
+        width = max(map(len, told))
+        print("\n".join(f"{name:{width}}  {summary}" for name, summary in told.items()))
+        return
+    with tempfile.TemporaryDirectory(prefix="codewitness-", ignore_cleanup_errors=True) as folder:
+        tempfile.tempdir = folder
+        asyncio.run(_serve_deployments(options, folder))
+
+
+async def _serve_deployments(options: argparse.Namespace, folder: str) -> None:
+    ending = _watch_for_the_end(options.until_stdin_closes, folder)
+    async with contextlib.AsyncExitStack() as stack:
+        service = serving_deployments(Path(folder), port=options.port)
+        try:
+            served = await stack.enter_async_context(service)
+        except OSError as error:
+            raise _port_taken(error, f"port {options.port}", "--port") from error
+        print(json.dumps({**ready_line(served), "folder": folder}), flush=True)
         await ending.wait()
 
 

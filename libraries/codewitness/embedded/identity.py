@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import ssl
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -20,6 +19,7 @@ from typing import Any, Literal
 
 from aiohttp import web
 
+from codewitness.embedded.certificates import Certificates
 from codewitness.session_pool.credentials import EXECUTOR_ROLE
 from codewitness.session_pool.tokens import SignedToken, TokenSigner
 
@@ -41,6 +41,7 @@ class IdentityConfig:
             every call; a negative one gives tokens that have expired.
         audience: Audience of every token, instead of the one asked for.
         roles: Roles of the identity.
+        person: Whether the identity is a person's, as after a sign-in at the command line.
         foreign_signature: Sign with a key that no pool knows.
         omit_expiry: Leave the expiry out of the reply, which makes it useless to a client.
         error_status: Answer every request for a token with this status.
@@ -52,6 +53,7 @@ class IdentityConfig:
     lifetime: float = 3600.0
     audience: str | None = None
     roles: tuple[str, ...] = (EXECUTOR_ROLE,)
+    person: bool = False
     foreign_signature: bool = False
     omit_expiry: bool = False
     error_status: int | None = None
@@ -88,15 +90,6 @@ class _Refusal(Exception):
         self.message = message
 
 
-@dataclass
-class _Tls:
-    """What https needs, made for this service alone."""
-
-    context: ssl.SSLContext
-    bundle: Path
-    federated_token_file: Path
-
-
 class IdentityService:
     """One identity of one tenant, and the endpoints that give its tokens.
 
@@ -124,7 +117,8 @@ class IdentityService:
         self._assertion = secrets.token_urlsafe(24)
         self._stranger: TokenSigner | None = None
         self._runner: web.AppRunner | None = None
-        self._tls: _Tls | None = None
+        self._certificates: Certificates | None = None
+        self._federated_token_file: Path | None = None
         self._ports: list[int] = []
 
     def configure(self, changes: Mapping[str, Any]) -> None:
@@ -156,20 +150,26 @@ class IdentityService:
         app.router.add_post("/{tenant}/oauth2/v2.0/token", self._token)
         return app
 
-    async def start(self, folder: Path | None = None) -> None:
+    async def start(
+        self, folder: Path | None = None, certificates: Certificates | None = None
+    ) -> None:
         """Listen on free ports of the loopback interface.
 
         Args:
             folder: Where the certificate authority and the federated token go. Without it there
                 is no https, and only the managed-identity forms work.
+            certificates: Authority to use instead of one of its own.
         """
         if folder is not None:
-            self._tls = await asyncio.to_thread(self._prepare_tls, folder)
+            self._certificates = certificates or await asyncio.to_thread(Certificates, folder)
+            self._federated_token_file = folder / "federated-token"
+            _write_privately(self._federated_token_file, self._assertion)
         self._runner = web.AppRunner(self.create_app(), access_log=None)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        if self._tls is not None:
-            await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._tls.context).start()
+        if self._certificates is not None:
+            context = self._certificates.context
+            await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=context).start()
         self._ports = [address[1] for address in self._runner.addresses]
 
     async def stop(self) -> None:
@@ -214,15 +214,13 @@ class IdentityService:
         return variables | {"NO_PROXY": _NO_PROXY, "no_proxy": _NO_PROXY}
 
     def _tenant_variables(self, form: Form) -> dict[str, str]:
-        if self._tls is None:
+        if self._certificates is None:
             raise ValueError(f"the form {form} needs https; give start() a folder")
-        bundle = str(self._tls.bundle)
         variables = {
             "AZURE_TENANT_ID": self.signer.tenant,
             "AZURE_CLIENT_ID": self.client_id,
             "AZURE_AUTHORITY_HOST": self.authority,
-            "CA_BUNDLE": bundle,
-            "REQUESTS_CA_BUNDLE": bundle,
+            **self._certificates.environment,
         }
         if form == "client-secret":
             return variables | {
@@ -230,26 +228,9 @@ class IdentityService:
                 "AZURE_TOKEN_CREDENTIALS": "EnvironmentCredential",
             }
         return variables | {
-            "AZURE_FEDERATED_TOKEN_FILE": str(self._tls.federated_token_file),
+            "AZURE_FEDERATED_TOKEN_FILE": str(self._federated_token_file),
             "AZURE_TOKEN_CREDENTIALS": "WorkloadIdentityCredential",
         }
-
-    def _prepare_tls(self, folder: Path) -> _Tls:
-        # Imported here: most runs get along with the managed-identity forms.
-        import trustme
-
-        authority = trustme.CA()
-        tls = _Tls(
-            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH),
-            folder / "identity-ca.pem",
-            folder / "federated-token",
-        )
-        authority.issue_cert("localhost", "127.0.0.1").configure_cert(tls.context)
-        authority.cert_pem.write_to_path(str(tls.bundle))
-        descriptor = os.open(tls.federated_token_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(self._assertion)
-        return tls
 
     async def _app_service(self, request: web.Request) -> web.Response:
         def check() -> None:
@@ -383,7 +364,14 @@ class IdentityService:
             object_id=self.object_id,
             lifetime=self.config.lifetime,
             roles=self.config.roles,
+            person=self.config.person,
         )
+
+
+def _write_privately(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(text)
 
 
 def _same(given: str, expected: str) -> bool:

@@ -93,7 +93,7 @@ class _Kernel:
     def readable(self) -> tuple[int, int, int]:
         return self.answers, self.stdout, self.stderr
 
-    def order(self, code: str) -> None:
+    def order(self, code: Any) -> None:
         for said in self.said.values():
             said.clear()
         with contextlib.suppress(BrokenPipeError):

@@ -1,8 +1,9 @@
-"""The process in which a session of the built-in interpreter runs its callers' code.
+"""The process in which a session of a built-in pool runs its callers' code.
 
 It runs as a program of its own inside a sandbox. Orders and answers are lines of JSON on two
-descriptors; standard output and error belong to the callers' code. Variables live as long as the
-process does.
+descriptors; standard output and error belong to the callers' code. An order is either Python
+source, whose variables live as long as the process does, or an object that describes a command
+for a shell.
 """
 
 from __future__ import annotations
@@ -90,6 +91,69 @@ class _Kernel:
         return _open_figure() or value
 
 
+class _Shell:
+    """Runs commands, each in a process of its own.
+
+    What of a shell outlives a call is not documented (?). Here the next command begins in the
+    directory and with the exported variables that the last one of a shell ended with; other
+    variables and functions are gone.
+    """
+
+    # An EXIT trap leaves the exit code as it is, and also runs when the command says `exit`. The
+    # command is evaluated so that messages about its syntax show nothing but itself.
+    _SCRIPT = (
+        """trap 'printf "%s\\0" "$PWD" >&{0}; /usr/bin/env -0 >&{0}' EXIT; """
+        'eval "$1"'
+    )
+
+    def __init__(self) -> None:
+        self._home = self._folder = os.getcwd()  # noqa: PTH109
+        self._environment = dict(os.environ)
+
+    def execute(self, order: Mapping[str, Any]) -> dict[str, Any]:
+        """Run ``arguments``, or the text ``command`` in a shell, with the text ``stdin``."""
+        try:
+            code = self._run(order)
+        except OSError as error:
+            _say(f"{error.filename or 'shell'}: {error.strerror}\n")
+            code = 127 if isinstance(error, FileNotFoundError) else 126
+        return {"ok": code == 0, "result": code}
+
+    def _run(self, order: Mapping[str, Any]) -> int:
+        import shutil
+        import subprocess
+        import tempfile
+
+        if not os.path.isdir(self._folder):  # noqa: PTH112
+            self._folder = self._home
+        # Files, because nobody has to read or write at the other end.
+        with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as state:
+            stdin.write(order["stdin"].encode())
+            stdin.seek(0)
+            arguments = order["arguments"]
+            if arguments is None:
+                shell = shutil.which("bash") or "/bin/sh"
+                script = self._SCRIPT.format(state.fileno())
+                arguments = [shell, "-c", script, "bash", order["command"]]
+            process = subprocess.Popen(
+                arguments,
+                stdin=stdin,
+                cwd=self._folder,
+                env=self._environment,
+                pass_fds=[state.fileno()],
+            )
+            code = process.wait()
+            state.seek(0)
+            self._remember(state.read())
+        return code if code >= 0 else 128 - code
+
+    def _remember(self, state: bytes) -> None:
+        folder, *variables = map(os.fsdecode, state.split(b"\0")[:-1] or [b""])
+        if folder:
+            self._folder = folder
+            self._environment = dict(it.split("=", 1) for it in variables)
+
+
 def _say(text: str) -> None:
     """Write to stderr and let go what is buffered, unless the caller's code closed the streams."""
     with contextlib.suppress(Exception):
@@ -174,11 +238,12 @@ def main() -> None:
     sys.argv = [""]
     sys.path.insert(0, "")
     sys.meta_path.append(_PackageResources())
-    kernel = _Kernel()
+    kernel, shell = _Kernel(), _Shell()
     with os.fdopen(orders, encoding="utf-8") as lines:
         for line in lines:
-            answer = json.dumps(kernel.execute(json.loads(line)))
-            view = memoryview(answer.encode("utf-8", "replace") + b"\n")
+            order = json.loads(line)
+            answer = kernel.execute(order) if isinstance(order, str) else shell.execute(order)
+            view = memoryview(json.dumps(answer).encode("utf-8", "replace") + b"\n")
             while view:
                 view = view[os.write(answers, view) :]
 

@@ -1,4 +1,4 @@
-"""A built-in session pool: Azure's operations in front of Python interpreters.
+"""A built-in session pool: Azure's operations in front of Python interpreters, or of shells.
 
 Two generations of the operations exist side by side, told apart by the API version of a call.
 """
@@ -28,7 +28,7 @@ from codewitness.embedded.interpreter_files import (
     folder_path,
     wrapped_file,
 )
-from codewitness.embedded.interpreter_session import StoredFile
+from codewitness.embedded.interpreter_session import Code, StoredFile, shell_command
 from codewitness.embedded.interpreters import Call, Interpreter
 from codewitness.embedded.running_pool import Lease, NoSession, RunningPool
 from codewitness.execution.model import PlatformFault
@@ -100,22 +100,26 @@ class _Job:
     """Code to run.
 
     Attributes:
-        code: Python source.
+        code: Python source, or a command.
         limit: Seconds that it may run.
         is_asynchronous: Whether the caller does not wait for the end.
         output: Characters of stdout and of stderr that the caller wants; ``None`` for all.
     """
 
-    code: str
+    code: Code
     limit: float
     is_asynchronous: bool
     output: int | None
 
 
 def create_interpreter_app(
-    pool: RunningPool[Interpreter], clock: Clock, gateway: GatewayConfig | None = None
+    pool: RunningPool[Interpreter],
+    clock: Clock,
+    gateway: GatewayConfig | None = None,
+    *,
+    is_shell: bool = False,
 ) -> web.Application:
-    """Return the data plane of a built-in Python pool.
+    """Return the data plane of a built-in pool.
 
     The application starts the pool and closes it when it shuts down.
 
@@ -123,12 +127,14 @@ def create_interpreter_app(
         pool: Gives out interpreters.
         clock: The pool's clock.
         gateway: How the gateway behaves; lets everybody in by default.
+        is_shell: Whether it runs commands of a shell, and not Python.
     """
-    served = _InterpreterPool(pool, clock, gateway or GatewayConfig())
+    served = _InterpreterPool(pool, clock, gateway or GatewayConfig(), is_shell)
     app = web.Application(
         middlewares=[guard(served.gateway.authority)], client_max_size=_LONGEST_BODY
     )
-    app.router.add_route("*", POOL_PATH + "/{operation:.*}", served.answer)
+    path = POOL_PATH + "/{operation:.*}"
+    app.router.add_route("*", path, served.answer, expect_handler=_invite_body)
     app.on_startup.append(served.open)
     app.on_shutdown.append(served.close)
     return app
@@ -136,9 +142,14 @@ def create_interpreter_app(
 
 class _InterpreterPool:
     def __init__(
-        self, pool: RunningPool[Interpreter], clock: Clock, gateway: GatewayConfig
+        self,
+        pool: RunningPool[Interpreter],
+        clock: Clock,
+        gateway: GatewayConfig,
+        is_shell: bool,
     ) -> None:
         self.gateway = gateway
+        self._is_shell = is_shell
         self._pool = pool
         self._clock = clock
         self._background: set[asyncio.Task[None]] = set()
@@ -153,6 +164,8 @@ class _InterpreterPool:
     async def answer(self, request: web.Request) -> web.StreamResponse:
         if request.match_info["pool"] != self.gateway.name:
             raise contract.not_found("The session pool")
+        if _is_too_long(request):
+            raise Refused(Reply(413))
         path = request.match_info["operation"].rstrip("/")
         if path == LEGACY_PATH:
             raise Refused(Reply(403))
@@ -181,14 +194,15 @@ class _InterpreterPool:
 
     async def execute(self, asked: _Asked) -> Answer:
         identifier = self._identifier(asked.request)
-        job = _read_job(await _read_json(asked.request), asked)
+        job = _read_job(await _read_json(asked.request), asked, is_shell=self._is_shell)
         number = asked.request.headers.get("operation-id") or str(uuid.uuid4())
         if job.is_asynchronous:
             return await self._begin(asked, job, number, identifier)
         async with self._lease(asked.request) as lease:
             began = time.perf_counter()
             call = await lease.session.call(job.code, self._clock, job.limit)
-            headers = _timings(lease, call, time.perf_counter() - began)
+            elapsed = time.perf_counter() - began
+            headers = {} if self._is_shell else _timings(lease, call, elapsed)
             if not asked.is_flat:
                 return contract.document(_wrapped_execution(call, identifier), headers=headers)
             told = _flat_execution(call, job, number, identifier)
@@ -357,8 +371,12 @@ async def _read_json(request: web.Request) -> Mapping[str, Any]:
     return body
 
 
-def _read_job(body: Mapping[str, Any], asked: _Asked) -> _Job:
+def _read_job(body: Mapping[str, Any], asked: _Asked, *, is_shell: bool) -> _Job:
     wrapped = body.get("properties")
+    if asked.version not in _SINCE_2025_02 and (
+        _is_command(body) or (isinstance(wrapped, Mapping) and _is_command(wrapped))
+    ):
+        raise contract.no_shell(asked.version)
     if asked.is_flat:
         if wrapped is not None:
             raise contract.wrong_shape("The properties of the session must not be wrapped.")
@@ -367,27 +385,66 @@ def _read_job(body: Mapping[str, Any], asked: _Asked) -> _Job:
         properties = wrapped
     else:
         raise contract.wrong_shape("The required property 'properties' is missing.")
-    if any(name in properties for name in _SHELL):
-        raise contract.error(
-            "SessionRequestNotSupported",
-            f"Shell execution is not supported in API version '{asked.version}' by this pool.",
-        )
-    code = properties.get("code")
-    if not isinstance(code, str):
-        raise contract.invalid("code", "The required property 'code' is missing.")
-    inputs = {"inline", "inlinebase64", "inlinetext"}
-    encoding = _choice(properties, "codeInputType", inputs, "inline")
+    if _is_command(properties) != is_shell:
+        kind = "shell" if is_shell else "code interpreter"
+        raise contract.wrong_shape(f"The properties are not those of a {kind} session pool.")
+    code = _command(properties) if is_shell else _code(properties)
     execution = _choice(properties, "executionType", {"synchronous", "asynchronous"}, "synchronous")
     output = None
     if asked.version in _SINCE_2025_10:
         output = int(_positive(properties, "outputStreamsMaxLength", _OUTPUT))
     limit = _positive(properties, "timeoutInSeconds", contract.EXECUTION_LIMIT)
     return _Job(
-        _decoded(code) if encoding == "inlinebase64" else code,
+        code,
         min(limit, contract.EXECUTION_LIMIT),
         asked.is_flat and execution == "asynchronous",
         output,
     )
+
+
+def _is_command(properties: Mapping[str, Any]) -> bool:
+    return any(properties.get(name) is not None for name in _SHELL)
+
+
+def _code(properties: Mapping[str, Any]) -> str:
+    code = properties.get("code")
+    if not isinstance(code, str):
+        raise contract.invalid("code", "The required property 'code' is missing.")
+    inputs = {"inline", "inlinebase64", "inlinetext"}
+    encoding = _choice(properties, "codeInputType", inputs, "inline")
+    return _decoded(code) if encoding == "inlinebase64" else code
+
+
+def _command(properties: Mapping[str, Any]) -> Code:
+    # That both are not allowed is specified; how it is refused is not (?).
+    command, arguments = (properties.get(name) for name in _SHELL)
+    if command is not None and arguments is not None:
+        raise contract.invalid(
+            "shellCommand", "Only one of 'shellCommand' and 'execCommandAndArgs' is allowed."
+        )
+    if arguments is None:
+        _check_text(command, "shellCommand")
+    elif not isinstance(arguments, list) or not arguments or not arguments[0]:
+        raise contract.invalid(
+            "execCommandAndArgs", "The property 'execCommandAndArgs' is not valid."
+        )
+    for argument in arguments or ():
+        _check_text(argument, "execCommandAndArgs")
+    stdin = properties.get("stdin") or ""
+    _check_text(stdin, "stdin")
+    return shell_command(command, arguments, stdin)
+
+
+def _check_text(value: Any, name: str) -> None:
+    """Refuse what can't be handed to a process."""
+    usable = isinstance(value, str) and (name == "stdin" or "\0" not in value)
+    try:
+        if usable:
+            value.encode()
+            return
+    except UnicodeEncodeError:
+        pass
+    raise contract.invalid(name, f"The property '{name}' is not valid.")
 
 
 def _choice(
@@ -435,14 +492,22 @@ def _wrapped_execution(call: Call, identifier: str) -> dict[str, Any]:
 def _flat_execution(call: Call, job: _Job, number: str, identifier: str) -> dict[str, Any]:
     return {
         **_running(job, number, identifier),
-        "status": "Succeeded" if call.ok else "Failed",
+        "status": _status(call, job),
         "result": {
             "stdout": call.stdout[: job.output],
             "stderr": call.stderr[: job.output],
-            "executionResult": call.result,
+            "executionResult": call.result if isinstance(job.code, str) else None,
             "executionTimeInMilliseconds": round(call.elapsed * 1000),
         },
     }
+
+
+def _status(call: Call, job: _Job) -> str:
+    if isinstance(job.code, str):
+        return "Succeeded" if call.ok else "Failed"
+    # A shell pool puts the exit code here (S C); the image's own service says -1 for a command
+    # that was ended (1).
+    return "-1" if call.result is None else str(call.result)
 
 
 def _running(job: _Job, number: str, identifier: str) -> dict[str, Any]:
@@ -491,6 +556,18 @@ async def _read_part(part: BodyPartReader) -> bytes:
         if len(content) > contract.LONGEST_UPLOAD:
             raise Refused(Reply(413))
     return bytes(content)
+
+
+def _is_too_long(request: web.Request) -> bool:
+    return (request.content_length or 0) > _LONGEST_BODY
+
+
+async def _invite_body(request: web.Request) -> None:
+    """Tell a caller that holds back the body to send it, unless it would be refused."""
+    if not _is_too_long(request):
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        # It is no part of the answer.
+        request.writer.output_size = 0
 
 
 def _is_set(request: web.Request, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Sessions of the built-in interpreter: a Python that keeps its variables, and files."""
+"""Sessions of the built-in pools: a Python that keeps its variables, or a shell, and files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
@@ -55,6 +55,22 @@ _LAST_WORDS = 1 << 12
 
 _Message = tuple[dict[str, Any], bytes]
 
+Code = str | Mapping[str, Any]
+"""What a session runs: Python source, or what :func:`shell_command` makes."""
+
+
+def shell_command(
+    command: str | None, arguments: Sequence[str] | None, stdin: str = ""
+) -> Mapping[str, Any]:
+    """Return the order to run a command.
+
+    Args:
+        command: Text for a shell; ``None`` when there are arguments.
+        arguments: A program and its arguments, to be run without a shell.
+        stdin: What it reads.
+    """
+    return {"command": command, "arguments": arguments, "stdin": stdin}
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -62,8 +78,9 @@ class Outcome:
 
     Attributes:
         ended: ``itself``, or ``killed`` when the interpreter did not survive the call.
-        ok: Whether it ended without an exception.
-        result: Value of the last expression as JSON can carry it, or ``None``.
+        ok: Whether it ended without an exception, or with exit code 0.
+        result: Value of the last expression as JSON can carry it, or ``None``; of a command its
+            exit code.
         stdout: Standard output.
         stderr: Standard error, which ends with the traceback of an exception.
     """
@@ -145,7 +162,7 @@ class InterpreterSession:
             self.close()
             raise broken(f"the interpreter did not start: {self._last_words or error}") from error
 
-    def submit(self, code: str) -> Future[Outcome]:
+    def submit(self, code: Code) -> Future[Outcome]:
         """Begin a call; the one before it has ended."""
         outcome: Future[Outcome] = Future()
 

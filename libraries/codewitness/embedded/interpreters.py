@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from codewitness.embedded.clock import Clock
-from codewitness.embedded.interpreter_session import InterpreterSession, Outcome
+from codewitness.embedded.interpreter_session import Code, InterpreterSession, Outcome
 from codewitness.session_pool.contract import EXECUTION_LIMIT
 from codewitness.session_pool.hosts import SessionHost
 
@@ -29,8 +29,9 @@ class Call:
     """A call that is over.
 
     Attributes:
-        ok: Whether the code ended without an exception, in time.
-        result: Value of its last expression as JSON can carry it, or ``None``.
+        ok: Whether the code ended without an exception or with exit code 0, in time.
+        result: Value of its last expression as JSON can carry it, or ``None``; of a command its
+            exit code, ``None`` when it was ended.
         stdout: Standard output.
         stderr: Standard error, or why there is no more.
         elapsed: Seconds that it took.
@@ -58,13 +59,13 @@ class Interpreter:
     executions: MutableMapping[str, dict[str, Any]] = field(default_factory=dict)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def call(self, code: str, clock: Clock, limit: float = EXECUTION_LIMIT) -> Call:
+    async def call(self, code: Code, clock: Clock, limit: float = EXECUTION_LIMIT) -> Call:
         """Run code after the calls that came before.
 
         What the real pool does with simultaneous calls is not known.
 
         Args:
-            code: Python source.
+            code: What to run.
             clock: Says when the time is up.
             limit: Seconds that the code may run.
 
@@ -73,9 +74,11 @@ class Interpreter:
         """
         async with self._turn:
             start = time.perf_counter()
+            # Set before the code can show that it runs, so that nobody moves the clock too soon.
+            end = clock.now() + limit
             submitted = await asyncio.to_thread(self.session.submit, code)
             running = asyncio.wrap_future(submitted)
-            timer = asyncio.create_task(clock.wait_until(clock.now() + limit))
+            timer = asyncio.create_task(clock.wait_until(end))
             waiting: set[asyncio.Future[Any]] = {running, timer}
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             timed_out = not running.done()

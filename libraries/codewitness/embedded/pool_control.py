@@ -6,6 +6,7 @@ None of this is part of Azure's contract, so it has a port of its own.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -13,12 +14,18 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from codewitness.embedded.clock import Clock
+from codewitness.embedded.containers import Container
 from codewitness.embedded.identity import IdentityService
 from codewitness.embedded.running_pool import RunningPool
 from codewitness.session_pool.contract import timestamp
+from codewitness.session_pool.lifecycle import SessionView
 
 _HELP = {
     "GET /state": "time, sessions and instances",
+    "POST /wait": (
+        'wait for {"ready": number of instances} or {"active": identifier}, "within" so many '
+        "seconds of real time; answers with the state"
+    ),
     "POST /clock": 'move time ahead: {"move": seconds}; done when what ends by it is gone',
     "POST /exit": 'have a container exit: {"identifier": "..."}',
     "GET /identity": "requests for tokens, in order",
@@ -40,6 +47,7 @@ def create_control_app(
     app = web.Application(middlewares=[_answer_mistakes])
     app.router.add_get("/", control.help)
     app.router.add_get("/state", control.state)
+    app.router.add_post("/wait", control.wait)
     app.router.add_post("/clock", control.move)
     app.router.add_post("/exit", control.exit)
     if identity is not None:
@@ -62,11 +70,23 @@ class _Control:
     async def state(self, _request: web.Request) -> web.Response:
         return web.json_response(self._state())
 
+    async def wait(self, request: web.Request) -> web.Response:
+        order = await _object(request)
+        within = _seconds(order, "within")
+        if "ready" in order:
+            await self._pool.wait_until(lambda: self._pool.census.ready == order["ready"], within)
+        elif "active" in order:
+            await self._pool.wait_until(lambda: self._is_active(str(order["active"])), within)
+        else:
+            raise ValueError('give {"ready": number} or {"active": identifier}')
+        return web.json_response(self._state())
+
+    def _is_active(self, identifier: str) -> bool:
+        session = self._pool.find(identifier)
+        return session is not None and session.state == "active"
+
     async def move(self, request: web.Request) -> web.Response:
-        seconds = (await _object(request)).get("move")
-        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
-            raise ValueError('give {"move": seconds}')
-        self._clock.move(seconds)
+        self._clock.move(_seconds(await _object(request), "move"))
         await self._pool.settle()
         return web.json_response(self._state())
 
@@ -102,10 +122,15 @@ class _Control:
                     "createdAt": timestamp(session.created),
                     "lastAccessedAt": timestamp(session.last_accessed),
                     "expiresAt": timestamp(session.expires),
+                    "container": self._container(session),
                 }
                 for session in sessions
             ],
         }
+
+    def _container(self, session: SessionView) -> str | None:
+        instance = self._pool.instance_of(session)
+        return instance.url if isinstance(instance, Container) else None
 
 
 async def _object(request: web.Request) -> dict[str, Any]:
@@ -113,6 +138,13 @@ async def _object(request: web.Request) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ValueError("give a JSON object")
     return document
+
+
+def _seconds(order: Mapping[str, Any], name: str) -> float:
+    seconds = order.get(name)
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        raise ValueError(f'give "{name}": seconds')
+    return seconds
 
 
 @web.middleware

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -106,6 +106,7 @@ class RunningPool(Generic[InstanceT]):
         self._asked: dict[int, tuple[float, asyncio.Future[Lease[InstanceT]]]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
+        self._changed = asyncio.Event()
         clock.on_move(self._keep_time)
 
     @property
@@ -163,6 +164,20 @@ class RunningPool(Generic[InstanceT]):
         self._keep_time()
         return self._pool.sessions()
 
+    async def wait_until(self, holds: Callable[[], bool], within: float) -> None:
+        """Wait until something holds for the pool, but no longer than some seconds of real time."""
+
+        async def watch() -> None:
+            while not holds():
+                await self._changed.wait()
+
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(watch(), within)
+
+    def instance_of(self, session: SessionView) -> InstanceT | None:
+        """Return who serves a session; ``None`` while it starts."""
+        return self._running.get(session.instance)
+
     def find(self, identifier: str) -> SessionView | None:
         """Return an identifier's session, or ``None``."""
         self._keep_time()
@@ -211,6 +226,8 @@ class RunningPool(Generic[InstanceT]):
         if deadline is not None:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(deadline - self._clock.now(), self._keep_time)
+        if actions:
+            self._tell_change()
 
     async def _start(self, number: int) -> None:
         usable = self._clock.now() + self._start_time
@@ -228,11 +245,19 @@ class RunningPool(Generic[InstanceT]):
         elif self._start_time:
             self._keep(self._waits, self._report_later(number, usable))
         else:
-            self._do(self._pool.started(number, self._clock.now()))
+            self._report(number)
 
     async def _report_later(self, number: int, usable: float) -> None:
         await self._clock.wait_until(usable)
+        self._report(number)
+
+    def _report(self, number: int) -> None:
         self._do(self._pool.started(number, self._clock.now()))
+        self._tell_change()
+
+    def _tell_change(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
 
     def _stop(self, number: int) -> None:
         instance = self._running.pop(number, None)

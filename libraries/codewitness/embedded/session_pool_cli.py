@@ -17,9 +17,9 @@ from codewitness.session_pool.lifecycle import OnContainerExit, PoolRules, Timed
 DESCRIPTION = (
     "Serve an Azure Container Apps session pool of this machine: allocation by identifier, "
     "cooldown, capacity, bearer tokens, management routes. Behind it run containers with a Piston "
-    "server, or Python interpreters. Prints one JSON line when it is listening: the pool's URL, "
-    "the URL of its control port and the environment variables with which azure-identity gets "
-    "tokens for it. Serves until interrupted."
+    "server, Python interpreters or shells. Prints one JSON line when it is listening: the pool's "
+    "URL, the URL of its control port and the environment variables with which azure-identity "
+    "gets tokens for it. Serves until interrupted."
 )
 EPILOG = (
     "Time goes ahead by order: curl -d '{\"move\": 301}' CONTROL_URL/clock ends whatever cooled "
@@ -34,9 +34,10 @@ def add_pool_arguments(parser: argparse.ArgumentParser) -> None:
     pool = parser.add_argument_group("pool")
     pool.add_argument(
         "--kind",
-        choices=("custom-container", "python"),
+        choices=("custom-container", "python", "shell"),
         default="custom-container",
-        help="containers with a Piston server (default), or the built-in Python interpreter",
+        help="containers with a Piston server (default), the built-in Python interpreter, or the "
+        "built-in shell",
     )
     pool.add_argument("--name", default=GatewayConfig.name, help="name of the pool")
     pool.add_argument(
@@ -68,6 +69,12 @@ def add_pool_arguments(parser: argparse.ArgumentParser) -> None:
     )
     pool.add_argument(
         "--unchecked", action="store_true", help="take sizes and times that Azure would refuse"
+    )
+    pool.add_argument(
+        "--tls",
+        action="store_true",
+        help="serve https with the certificate of a throw-away authority, told as ca_bundle; the "
+        "environment makes clients trust it (default http)",
     )
     _add_behaviour(parser.add_argument_group("behaviour"))
     _add_identity(parser.add_argument_group("identity"))
@@ -117,6 +124,7 @@ def pool_settings(options: argparse.Namespace, backend: BackendConfig) -> PoolSe
         sandbox=options.sandbox,
         output_limit=options.output_limit,
         backend=backend,
+        tls=options.tls,
     )
 
 

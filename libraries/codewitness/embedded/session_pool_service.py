@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ from typing import Any, Literal
 from aiohttp import web
 
 from codewitness.embedded.backend import BackendConfig
+from codewitness.embedded.certificates import Certificates
 from codewitness.embedded.clock import Clock
 from codewitness.embedded.containers import Containers
 from codewitness.embedded.gateway import GatewayConfig
@@ -41,7 +43,7 @@ class PoolSettings:
     """What a session pool is made of.
 
     Attributes:
-        kind: Containers with a Piston server, or the built-in interpreter.
+        kind: Containers with a Piston server, the built-in interpreter or the built-in shell.
         rules: Size and lifecycle.
         checks_rules: Whether rules that Azure refuses are refused.
         start_time: Seconds added to the start of every instance.
@@ -54,6 +56,7 @@ class PoolSettings:
         sandbox: Containment of programs.
         output_limit: Bytes of stdout and of stderr of a program.
         backend: How the Piston servers in the containers are configured.
+        tls: Whether the pool speaks https, with a certificate of an authority of its own.
     """
 
     kind: Kind = "custom-container"
@@ -69,6 +72,7 @@ class PoolSettings:
     sandbox: Literal["auto", "bubblewrap", "none"] = "auto"
     output_limit: int = OUTPUT_LIMIT
     backend: BackendConfig = field(default_factory=BackendConfig)
+    tls: bool = False
 
     def __post_init__(self) -> None:
         if self.checks_rules:
@@ -88,8 +92,9 @@ async def serving_pool(
         control_port: The same for the control application.
 
     Yields:
-        What a client must know: ``url`` of the pool, ``control_url``, and the ``environment``
-        variables that make azure-identity get tokens for it.
+        What a client must know: ``url`` of the pool, ``control_url``, ``ca_bundle`` with the
+        authority that https clients must trust (``None`` without https), and the ``environment``
+        variables that make them trust it and make azure-identity get tokens for the pool.
 
     Raises:
         OSError: A port can't be had.
@@ -97,14 +102,18 @@ async def serving_pool(
     """
     async with contextlib.AsyncExitStack() as stack:
         environment: dict[str, str] = {}
+        certificates: Certificates | None = None
         identity: IdentityService | None = None
         gateway = settings.gateway
+        tenant_over_https = settings.identity in ("client-secret", "workload")
+        if settings.tls or tenant_over_https:
+            certificates = await asyncio.to_thread(Certificates, folder)
+            environment = certificates.environment
         if settings.identity is not None:
             identity = IdentityService(config=settings.identity_config)
-            over_https = settings.identity in ("client-secret", "workload")
             stack.push_async_callback(identity.stop)
-            await identity.start(folder if over_https else None)
-            environment = identity.environment(settings.identity)
+            await identity.start(folder if tenant_over_https else None, certificates)
+            environment |= identity.environment(settings.identity)
             rules = TokenRules(
                 key=identity.signer.public_key,
                 role_effective_at=time.time() + settings.role_after,
@@ -113,13 +122,15 @@ async def serving_pool(
             gateway = replace(gateway, authority=rules)
         clock = Clock()
         app, pool, path = await asyncio.to_thread(_data_plane, settings, gateway, clock)
-        url = await _serve(stack, app, port) + path
+        tls = certificates.context if certificates and settings.tls else None
+        url = await _serve(stack, app, port, tls) + path
         control = create_control_app(pool, clock, identity)
         yield {
             "url": url,
             "kind": settings.kind,
             "pool": gateway.name,
             "control_url": await _serve(stack, control, control_port),
+            "ca_bundle": str(certificates.bundle) if certificates else None,
             "environment": {ENDPOINT_VARIABLE: url, **environment},
         }
 
@@ -128,13 +139,11 @@ def _data_plane(
     settings: PoolSettings, gateway: GatewayConfig, clock: Clock
 ) -> tuple[web.Application, RunningPool[Any], str]:
     """Return the application, the pool behind it and the path where its operations begin."""
-    if settings.kind == "python":
+    if settings.kind != "custom-container":
         interpreters = Interpreters(InterpreterHost(sandbox=settings.sandbox))
-        python_pool = RunningPool(
-            settings.rules, interpreters, clock, start_time=settings.start_time
-        )
-        app = create_interpreter_app(python_pool, clock, gateway)
-        return app, python_pool, pool_path(gateway.name)
+        built_in = RunningPool(settings.rules, interpreters, clock, start_time=settings.start_time)
+        app = create_interpreter_app(built_in, clock, gateway, is_shell=settings.kind == "shell")
+        return app, built_in, pool_path(gateway.name)
     host = ExecutorHost(
         lambda: LocalExecutor(sandbox=settings.sandbox, output_limit=settings.output_limit, ready=1)
     )
@@ -146,10 +155,16 @@ def _data_plane(
     return create_pool_app(pool, clock, gateway, settings.forwarding), pool, ""
 
 
-async def _serve(stack: contextlib.AsyncExitStack, app: web.Application, port: int) -> str:
+async def _serve(
+    stack: contextlib.AsyncExitStack,
+    app: web.Application,
+    port: int,
+    tls: ssl.SSLContext | None = None,
+) -> str:
     # Bodies are forwarded as they came, compressed ones included.
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, auto_decompress=False)
     stack.push_async_callback(runner.cleanup)
     await runner.setup()
-    await web.TCPSite(runner, HOST, port, backlog=1024).start()
-    return f"http://{HOST}:{runner.addresses[0][1]}"
+    await web.TCPSite(runner, HOST, port, backlog=1024, ssl_context=tls).start()
+    scheme = "http" if tls is None else "https"
+    return f"{scheme}://{HOST}:{runner.addresses[0][1]}"

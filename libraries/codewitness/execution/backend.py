@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 
 from codewitness.execution.answers import read_result, read_runtimes
 from codewitness.execution.credentials import BackendCredentials
-from codewitness.execution.endpoint import parse_endpoint
-from codewitness.execution.http_client import HttpAnswer, HttpCall, HttpClient
+from codewitness.execution.http_client import HttpAnswer, HttpCall
+from codewitness.execution.http_executor import ASKING, SENDING, HttpExecutor
 from codewitness.execution.model import (
     ExecutionError,
     ExecutionRequest,
@@ -20,20 +19,16 @@ from codewitness.execution.model import (
 )
 from codewitness.execution.piston import request_to_json
 
-_HEADERS = {
-    "Accept": "application/json",
-    "Content-Type": "application/json",
-    "User-Agent": "codewitness",
-}
 
-
-class BackendExecutor:
+class BackendExecutor(HttpExecutor):
     """Executes through a backend that speaks the Piston v2 API.
 
     Connections are kept alive between requests for 1.5 s, which is less than what servers
-    usually grant. A request is repeated, at most twice, only when it surely never ran: its
-    connection could not be established, or the answer was 429 or 503 with a Retry-After that
-    ends before the deadline. Every repetition is listed in ``retries`` of the result or fault.
+    usually grant. Requests in turn go over one connection, so that a service which tells its
+    callers apart by connections sees one caller; those at once have connections of their own.
+    A request is repeated, at most twice, only when it surely never ran: its connection could not
+    be established, or the answer was 429 or 503 with a Retry-After that ends before the
+    deadline. Every repetition is listed in ``retries`` of the result or fault.
 
     Statuses 400, 406, 409, 411, 413, 414, 415, 422 and 431 refuse the request
     (:class:`RequestRefused`), unless an HTML page shows that something else answered. Every
@@ -61,27 +56,20 @@ class BackendExecutor:
         verify: bool = True,
         ca_bundle: str | None = None,
     ) -> None:
-        self._endpoint = parse_endpoint(endpoint)
-        self._deadline = deadline
-        self._name = f"backend {self.base_url}"
-        self._client = HttpClient(
-            self._endpoint, credentials=credentials, verify=verify, ca_bundle=ca_bundle
+        super().__init__(
+            endpoint,
+            credentials=credentials,
+            deadline=deadline,
+            verify=verify,
+            ca_bundle=ca_bundle,
         )
-
-    @property
-    def base_url(self) -> str:
-        """Root of the API, with a final slash."""
-        return self._endpoint.base_url
+        self._name = f"backend {self.base_url}"
+        self._for_many = self._new_client()
 
     @property
     def execute_url(self) -> str:
         """Full URL of the execute route."""
         return self._endpoint.execute_url
-
-    @property
-    def curl_options(self) -> tuple[str, ...]:
-        """Options, quoted for a POSIX shell, that let curl reach the backend as this does."""
-        return self._client.curl_options
 
     def execute(
         self, request: ExecutionRequest, *, deadline: float | None = None
@@ -113,7 +101,7 @@ class BackendExecutor:
         """
         prepared = [self._prepare(request) for request in requests]
         calls = [it for it in prepared if isinstance(it, HttpCall)]
-        answers = iter(self._client.send_all(calls, deadline or self._deadline))
+        answers = iter(self._for_many.send_all(calls, deadline or self._deadline))
         return [self._outcome(next(answers)) if isinstance(it, HttpCall) else it for it in prepared]
 
     def runtimes(self) -> Sequence[Runtime]:
@@ -125,7 +113,7 @@ class BackendExecutor:
         call = HttpCall(
             "GET",
             self._endpoint.url("runtimes"),
-            headers={name: _HEADERS[name] for name in ("Accept", "User-Agent")},
+            headers=ASKING,
             retry_when_told=True,
         )
         answer = self._client.send(call, self._deadline)
@@ -140,45 +128,21 @@ class BackendExecutor:
         headers: Mapping[str, str] | None = None,
         deadline: float | None = None,
     ) -> HttpAnswer:
-        """Send exactly this request and return the answer, whatever its status.
-
-        Nothing is added but Host, Content-Length and the credentials, which a header given
-        here replaces. Redirects are not followed, and no status is retried.
-
-        Args:
-            method: HTTP method.
-            path: Relative to the API's root, or from the root of the host with a slash first.
-            body: Bytes of the body, or ``None`` for none.
-            headers: Headers; without Content-Type none is sent.
-            deadline: Seconds for this call, if not those of the executor.
-
-        Raises:
-            PlatformFault: There was no complete answer.
-        """
+        """Send exactly this request; see :meth:`HttpExecutor.exchange`."""
         call = HttpCall(method, self._endpoint.url(path), body, headers or {})
         return self._client.send(call, deadline or self._deadline)
 
     def close(self) -> None:
         """Close all connections; calls in flight are given up."""
-        self._client.close()
-
-    def __enter__(self) -> BackendExecutor:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
+        super().close()
+        self._for_many.close()
 
     def _execute_call(self, request: ExecutionRequest) -> HttpCall:
         return HttpCall(
             "POST",
             self._endpoint.execute_url,
             encode_body(request_to_json(request)),
-            _HEADERS,
+            SENDING,
             retry_when_told=True,
         )
 

@@ -23,14 +23,22 @@ class Diagnosis:
         cause: The likely cause, as a sentence without the final stop.
         cure: What to do about it, likewise.
         row: Short stable name of the finding, such as ``C7``; empty for a general one.
+        also: Names of findings that a client can't tell from this one by what it saw; the cause
+            speaks of them, too.
     """
 
     cause: str
     cure: str
     row: str = ""
+    also: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.cause}. To do: {self.cure}."
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """All candidates, the likeliest first."""
+        return (self.row, *self.also) if self.row else ()
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,7 @@ class _Rule:
     kinds: tuple[FaultKind, ...] = ()
     statuses: tuple[int, ...] = ()
     text: str = ""
+    also: tuple[str, ...] = ()
 
     def fits(self, kind: FaultKind, status: int | None, text: str) -> bool:
         return (
@@ -147,7 +156,8 @@ _TOKEN_RULES = (
     _Rule(
         "I7",
         "the credential's variables are incomplete or empty",
-        "set the variables named above, all of them, where this process starts",
+        "set the variables named above, all of them, where the process starts that wants the "
+        "token; a client secret needs AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET",
         text=_no_token(
             r"not fully configured|Missing required arguments|should be .{0,10}Microsoft Entra"
         ),
@@ -233,7 +243,13 @@ _RULES = (
         "the backend and the executor behind it speak different contracts (stdin against "
         "test_cases)",
         "align the two, or point the backend at the executor it was written for",
-        text=r"No test cases provided",
+        text=r"No test cases provided|\btest_cases\b",
+    ),
+    _Rule(
+        "C11",
+        "the pool's built-in interpreter stops programs after about 220 s",
+        "shorten the program",
+        text=r"timed out waiting for code execution",
     ),
     _Rule(
         "C1",
@@ -262,10 +278,20 @@ _RULES = (
     _Rule(
         "C1",
         "every session of the pool is taken; typically each call uses a new random identifier, "
-        "and each of those holds a session for the whole cooldown",
+        "which holds a session for the whole cooldown. Or sessions are never stopped, or the pool "
+        "is still warming after being created or updated",
+        "reuse one identifier per user or worker; if identifiers are reused, stop sessions after "
+        "use, shorten the cooldown or raise the maximum; a warming pool gets ready by itself",
+        text=r"allocating pod",
+        also=("C2", "C3"),
+    ),
+    _Rule(
+        "C4",
+        "the built-in pool is full; typically each call uses a new random identifier, and each of "
+        "those holds a session for the whole cooldown",
         "reuse one identifier per user or worker; if identifiers are reused, stop sessions after "
         "use, shorten the cooldown or raise the maximum",
-        text=r"allocating pod|SessionsCountExceedsLimit|active sessions?.{0,40}(limit|exceed)",
+        text=r"SessionsCountExceedsLimit|active sessions?.{0,40}(limit|exceed)",
     ),
     _Rule(
         "R9",
@@ -273,7 +299,8 @@ _RULES = (
         "look at 'target' in the answer; identifiers have 4 to 128 letters, digits and hyphens",
         statuses=(400,),
         text=r"SessionRequestNotSupported"
-        r"|SessionRequestValidationFailed.*\(session pool, of which this run holds",
+        r"|SessionRequestValidationFailed.*\(session pool, of which this run holds"
+        r"|SessionRequestValidationFailed(?!.*\bidentifier\b(?!=))",
     ),
     _Rule(
         "R5",
@@ -511,11 +538,13 @@ _RULES = (
     _Rule(
         "I3",
         "the identity is known but lacks the role; Azure may call that 'Unauthenticated'. A role "
-        "given less than 5 minutes ago may not have taken effect yet",
-        "give the identity the role (Azure ContainerApps Session Executor on the pool, for a "
-        "session pool), wait 5 minutes, then repeat before changing anything else; check that "
-        "AZURE_TOKEN_CREDENTIALS picks the identity meant",
+        "given less than 5 minutes ago may not have taken effect yet; a mistyped or old path gets "
+        "403, too",
+        "give the identity (its oid stands above, where known) the role Azure ContainerApps "
+        "Session Executor on the pool, wait 5 minutes, then repeat before changing anything else; "
+        "check that AZURE_TOKEN_CREDENTIALS picks the identity meant",
         statuses=(403,),
+        also=("I4", "R9"),
     ),
     _Rule(
         "R4",
@@ -525,14 +554,23 @@ _RULES = (
         text=r'"detail":|HTTP 405|Method Not Allowed|Cannot (POST|GET)',
     ),
     _Rule(
+        "R3",
+        "a custom-container pool does not serve this route itself but forwards it to its "
+        "container, which does not have it",
+        "use /.management/getSession, listSessions or stopSession by POST",
+        statuses=(404,),
+        text=r" from http\S+/(session|listSessions|metadata)(\?|:|\s|$)",
+    ),
+    _Rule(
         "R1",
         "nothing is routed there: a wrong base URL or, when every path answers so, a session pool "
         "whose target port is missing or whose ingress is off (its gateway's body is the same as "
         "Piston's own)",
-        "check the path in ENDPOINT; if it is right, show the pool's target port and ingress, and "
-        "recreate the pool with the port, since an update may not take effect",
+        "check the path in ENDPOINT; if it is right, show the pool's target port, enable its "
+        "ingress, and recreate the pool with the port, since an update may not take effect",
         statuses=(404,),
-        text=r'"message":\s*"Not Found"|Pool Error',
+        text=r'"message":\s*"Not Found"|Pool Error|HTTP 5\d\d .*\(session pool, of which this run',
+        also=("R2",),
     ),
     _Rule(
         "R3",
@@ -561,6 +599,7 @@ _RULES = (
         "wait for ready instances and repeat; then stop sessions after use, shorten the cooldown "
         "or raise the maximum",
         statuses=(429,),
+        also=("C3",),
     ),
     _Rule(
         "C7",
@@ -573,7 +612,8 @@ _RULES = (
     _Rule(
         "C6",
         "no replica is ready to take the request: overload, scale-down or start-up",
-        "wait and repeat; if it comes with load, raise the number of replicas",
+        "wait and repeat; if it comes with load, compare failures by concurrency and raise the "
+        "number of replicas",
         statuses=(503,),
     ),
     _Rule(
@@ -677,7 +717,7 @@ def likely_cause(
         status = int(told[1])
     for rule in _RULES:
         if rule.fits(kind, status, text):
-            return Diagnosis(rule.cause, _for_pool(rule.cure, detail), rule.row)
+            return Diagnosis(rule.cause, _for_pool(rule.cure, detail), rule.row, rule.also)
     return Diagnosis(
         "the platform, not the program, is out of order",
         "read the service's log at this time; repeat with the curl line",

@@ -273,6 +273,8 @@ def _takes_zero_for_missing(case: _Case) -> bool:
     run, control = case.run, case.control_run
     if run.code != 1 or run.stderr or not run.stdout or re.search(rb"exit\(\s*1", case.sent):
         return False
+    if case.expected is not None and run.stdout != case.expected:
+        return False
     return control is None or control.code == CONTROL_EXIT_CODE
 
 
@@ -610,7 +612,7 @@ _RULES = (
     _Rule(
         "C11",
         lambda case: "timed out waiting for code execution" in case.text,
-        "the pool's interpreter stops programs after about 220 s",
+        "the pool's built-in interpreter stops programs after about 220 s",
         "shorten the program",
     ),
     _Rule(
@@ -765,7 +767,7 @@ def diagnose_mismatch(
     """
     error = platform_error_in(result, request)
     if error is not None:
-        return explain(error)
+        return _explain_beside(error, control)
     if isinstance(control, ExecutionResult):
         error = platform_error_in(control)
         if error is not None:
@@ -788,6 +790,25 @@ def diagnose_mismatch(
         "the program's result differs from what the same program gives elsewhere",
         "repeat it with the curl line",
     )
+
+
+def _explain_beside(
+    error: PlatformFault, control: ExecutionResult | ExecutionError | None
+) -> Diagnosis:
+    """Explain an error by what became of the control program, too."""
+    found = explain(error)
+    if (
+        found.row == "R1"
+        and isinstance(control, ExecutionResult)
+        and _NONCE.search(control.run.stdout)
+    ):
+        return Diagnosis(
+            "the container has no route for this request, while the control program's is there: "
+            "its pattern may not take this language's name, as \\w+ never takes c++",
+            "use the name that the adapter routes (cpp for c++), or widen the route's pattern",
+            "R3",
+        )
+    return found
 
 
 def _as_text(output: bytes) -> str:

@@ -7,26 +7,22 @@ that nobody can guess, and it is used by one execution at a time.
 
 from __future__ import annotations
 
-import json
 import re
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from datetime import datetime, timezone
-from types import TracebackType
-from typing import Any, TypeVar
-from urllib.parse import parse_qsl, quote, urlencode, urljoin, urlsplit
+from dataclasses import replace
+from typing import TypeVar
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from codewitness.execution import causes
-from codewitness.execution.answers import error_in, read_result, read_runtimes
+from codewitness.execution.answers import read_result, read_runtimes
 from codewitness.execution.backend import encode_body
 from codewitness.execution.credentials import BackendCredentials
-from codewitness.execution.endpoint import parse_endpoint
-from codewitness.execution.http_client import HttpAnswer, HttpCall, HttpClient
+from codewitness.execution.http_client import HttpAnswer, HttpCall
+from codewitness.execution.http_executor import ASKING, SENDING, HttpExecutor
 from codewitness.execution.model import (
     ExecutionError,
     ExecutionRequest,
@@ -38,25 +34,31 @@ from codewitness.execution.model import (
     Runtime,
 )
 from codewitness.execution.piston import request_to_json
-from codewitness.execution.redaction import redact
+from codewitness.session_pool.caller_leases import CallerLeases
+from codewitness.session_pool.callers import Caller
 from codewitness.session_pool.credentials import SCOPE
+from codewitness.session_pool.identifiers import (
+    CallerBusy,
+    Lease,
+    Lender,
+    NoneFree,
+    RunIdentifiers,
+    new_identifier,
+)
+from codewitness.session_pool.management import (
+    API_VERSION,
+    PoolManagement,
+    PoolSession,
+    check_gateway,
+)
+
+__all__ = ["API_VERSION", "PoolSession", "SessionPoolExecutor"]
 
 T = TypeVar("T")
 
-API_VERSION = "2025-10-02-preview"
-"""Version of the management routes. The container's own routes take none."""
-
-_MANAGEMENT_HEADERS = {"Accept": "application/json", "User-Agent": "codewitness"}
-_HEADERS = {**_MANAGEMENT_HEADERS, "Content-Type": "application/json"}
 _PROVE_WITHIN = 10.0
 _STOP_WITHIN = 10.0
-_MOST_PAGES = 1000
 _RUNTIMES_KEPT = 300.0
-# Part of an identifier that is for people; the rest keeps it unguessable.
-_LONGEST_RUN_ID = 80
-# What the gateway itself refuses; everything else with status 400 is the container's word.
-_GATEWAY_CODES = re.compile(r"Session\w+|DynamicApis\w+|InvalidApiVersion")
-_UNKNOWN_IDENTIFIER = "SessionWithIdentifierNotFound"
 # The management routes won't get better by asking again.
 _NO_MANAGEMENT = (
     FaultKind.BAD_ANSWER,
@@ -75,92 +77,17 @@ _NEVER_REACHED = (
 _ALLOCATOR = re.compile(r"allocating pod|SessionsCountExceedsLimit")
 
 
-@dataclass(frozen=True)
-class PoolSession:
-    """A session as the pool's management routes describe it.
-
-    Attributes:
-        identifier: Identifier that leads to it.
-        created_at: When it was allocated; ``None`` where the pool does not say.
-        last_accessed_at: When its last request came.
-        expires_at: When it ends unless another request comes.
-        etag: The pool's mark for this state of the session.
-    """
-
-    identifier: str
-    created_at: datetime | None = None
-    last_accessed_at: datetime | None = None
-    expires_at: datetime | None = None
-    etag: str | None = None
-
-
-@dataclass
-class _Lease:
-    """An identifier that this run uses for one execution at a time."""
-
-    identifier: str
-    opened: bool = False
-    created_at: datetime | None = None
-
-
-class _Identifiers:
-    """The identifiers of a run: lent to one execution each, taken back, never more than allowed.
-
-    The one that came back last goes out first, so that a run with few executions at a time
-    holds few sessions.
-    """
-
-    def __init__(self, run_id: str, most: int) -> None:
-        if most < 1:
-            raise ValueError(f"a run that may use {most} sessions can execute nothing; allow 1")
-        readable = re.sub(r"[^A-Za-z0-9]+", "-", run_id).strip("-")
-        self._run_id = readable[:_LONGEST_RUN_ID] or "run"
-        self._most = most
-        self._free: list[_Lease] = []
-        self._lent = 0
-        self._changed = threading.Condition()
-        self.issued: list[_Lease] = []
-
-    def new(self) -> str:
-        return f"{self._run_id}-{secrets.token_hex(16)}"
-
-    def take(self, deadline: float) -> _Lease | None:
-        """Return a free identifier, or ``None`` when none became free in time."""
-        with self._changed:
-            self._changed.wait_for(self._available, deadline)
-            if self._free:
-                lease = self._free.pop()
-            elif len(self.issued) < self._most:
-                lease = _Lease(self.new())
-                self.issued.append(lease)
-            else:
-                return None
-            self._lent += 1
-            return lease
-
-    def _available(self) -> bool:
-        # Without one that may come back, waiting is in vain.
-        return bool(self._free) or len(self.issued) < self._most or not self._lent
-
-    def give_back(self, lease: _Lease, *, usable: bool) -> None:
-        with self._changed:
-            self._lent -= 1
-            if usable:
-                self._free.append(lease)
-            self._changed.notify_all()
-
-    @property
-    def opened(self) -> list[str]:
-        """Identifiers that have led to a session, or may have."""
-        return [lease.identifier for lease in self.issued if lease.opened]
-
-
-class SessionPoolExecutor:
+class SessionPoolExecutor(HttpExecutor):
     """Executes in sessions of a custom-container pool.
 
     Executions that follow each other share a session; those that run at once get one each, up
     to ``max_sessions``, and wait for a free one beyond that. An identifier whose execution was
     cut off or timed out is not used again, because its session may still be busy.
+
+    With ``per_caller`` it serves many callers, whom it tells apart by
+    :func:`codewitness.session_pool.callers.calling`, as
+    :class:`codewitness.session_pool.callers.CallerSessions` says: each has a session of its own,
+    in which its executions wait for each other.
 
     The provenance of a result names a session only when the pool vouches for it: by its
     ``X-Ms-New-Allocation`` header, or by its management route, which is asked after the
@@ -172,7 +99,8 @@ class SessionPoolExecutor:
             ``https://<pool>.<environment>.<region>.azurecontainerapps.io``.
         run_id: Name of the run, which every identifier begins with.
         credentials: Token for the pool; by default azure-identity's for the pools' scope.
-        max_sessions: How many identifiers may be used in all.
+        max_sessions: How many identifiers may be used in all; with ``per_caller``, at one time.
+        per_caller: Whether sessions belong to callers.
         prove_sessions: Whether the management route is asked where the header is missing.
             Without it such a session counts as used but not proven.
         deadline: Seconds that one call may take in all, waiting for a free session included.
@@ -190,26 +118,31 @@ class SessionPoolExecutor:
         run_id: str = "run",
         credentials: BackendCredentials | None = None,
         max_sessions: int = 5,
+        per_caller: bool = False,
         prove_sessions: bool = True,
         deadline: float = 60.0,
         verify: bool = True,
         ca_bundle: str | None = None,
     ) -> None:
-        self._endpoint = parse_endpoint(endpoint)
-        self._deadline = deadline
+        self._callers: CallerLeases | None = None
+        if per_caller:
+            self._callers = CallerLeases(run_id, max_sessions, self._stop)
+        self._lender: Lender = self._callers or RunIdentifiers(run_id, max_sessions)
         self._prove_sessions = prove_sessions
         self._no_management: str | None = None
-        self._identifiers = _Identifiers(run_id, max_sessions)
-        self._by_hand = self._identifiers.new()
+        self._by_hand = new_identifier(run_id)
         self._runtimes: tuple[float, list[Runtime]] | None = None
+        self._asking_runtimes = threading.Lock()
         self._closed = False
         self.left_open: tuple[str, ...] = ()
-        self._client = HttpClient(
-            self._endpoint,
+        super().__init__(
+            endpoint,
             credentials=credentials or BackendCredentials(scope=SCOPE),
+            deadline=deadline,
             verify=verify,
             ca_bundle=ca_bundle,
         )
+        self._management = PoolManagement(self._endpoint, self._client)
 
     @property
     def name(self) -> str:
@@ -217,24 +150,17 @@ class SessionPoolExecutor:
         return f"session pool {self._endpoint.origin}"
 
     @property
-    def base_url(self) -> str:
-        """Root of the container's API, with a final slash."""
-        return self._endpoint.base_url
-
-    @property
     def execute_url(self) -> str:
         """Full URL of the execute route, with an identifier kept for use by hand."""
         return self._with_identifier("execute", self._by_hand)
 
     @property
-    def curl_options(self) -> tuple[str, ...]:
-        """Options, quoted for a POSIX shell, that let curl reach the pool as this does."""
-        return self._client.curl_options
-
-    @property
     def identifiers(self) -> tuple[str, ...]:
-        """Identifiers that have led to a session, or may have, in order."""
-        return tuple(self._identifiers.opened)
+        """Identifiers that have led to a session, or may have, in order.
+
+        With ``per_caller``, those whose sessions were stopped meanwhile are left out.
+        """
+        return tuple(self._lender.opened)
 
     def execute(
         self, request: ExecutionRequest, *, deadline: float | None = None
@@ -246,23 +172,29 @@ class SessionPoolExecutor:
             deadline: Seconds for this call, if not those of the executor.
 
         Raises:
-            RequestRefused: The container refused the request.
+            RequestRefused: The container refused the request, or (429) the caller's own requests
+                kept its session busy.
             PlatformFault: The pool gave no session, or no answer of an execute API.
         """
         body = encode_body(request_to_json(request))
-        within = deadline or self._deadline
         start = time.perf_counter()
-        with self._lease(within) as lease:
-            waited = time.perf_counter() - start
-            answer = self._send("POST", "execute", lease, within - waited, body)
-            result = self._read(
-                answer,
-                lambda: read_result(
-                    answer, executor=self.name, credentials=self._client.credentials
-                ),
-            )
-            provenance = self._provenance(answer, lease, result.provenance)
-        return replace(result, provenance=provenance, elapsed=result.elapsed + waited)
+
+        def attempt(within: float) -> ExecutionResult:
+            before = time.perf_counter()
+            with self._lease(within) as lease:
+                left = within - (time.perf_counter() - before)
+                waited = time.perf_counter() - start
+                answer = self._send("POST", "execute", lease, left, body)
+                result = self._read(
+                    answer,
+                    lambda: read_result(
+                        answer, executor=self.name, credentials=self._client.credentials
+                    ),
+                )
+                provenance = self._provenance(answer, lease, result.provenance)
+            return replace(result, provenance=provenance, elapsed=result.elapsed + waited)
+
+        return self._with_room(attempt, deadline or self._deadline)
 
     def execute_many(
         self, requests: Sequence[ExecutionRequest], *, deadline: float | None = None
@@ -295,8 +227,21 @@ class SessionPoolExecutor:
         kept = self._runtimes
         if kept is not None and time.monotonic() - kept[0] < _RUNTIMES_KEPT:
             return kept[1]
-        with self._lease(self._deadline) as lease:
-            answer = self._send("GET", "runtimes", lease, self._deadline)
+        asking = self._asking_runtimes.acquire(blocking=False)
+        if kept is not None and not asking:
+            # An older list will do until the newer one is there.
+            return kept[1]
+        try:
+            listed = self._with_room(self._ask_runtimes, self._deadline)
+        finally:
+            if asking:
+                self._asking_runtimes.release()
+        self._runtimes = time.monotonic(), listed
+        return listed
+
+    def _ask_runtimes(self, within: float) -> list[Runtime]:
+        with self._lease(within) as lease:
+            answer = self._send("GET", "runtimes", lease, within)
             listed = self._read(
                 answer, lambda: read_runtimes(answer, credentials=self._client.credentials)
             )
@@ -304,7 +249,6 @@ class SessionPoolExecutor:
                 # So that the first execution in it can be seen to meet a session in use.
                 with suppress(PlatformFault):
                     self._proven(Provenance(self.name), lease)
-        self._runtimes = time.monotonic(), listed
         return listed
 
     def exchange(
@@ -316,20 +260,9 @@ class SessionPoolExecutor:
         headers: Mapping[str, str] | None = None,
         deadline: float | None = None,
     ) -> HttpAnswer:
-        """Send this request and return the answer, whatever its status.
+        """Send a request; see :meth:`HttpExecutor.exchange`.
 
-        Nothing is added but an identifier (unless the path has one), Host, Content-Length and
-        the token, which a header given here replaces.
-
-        Args:
-            method: HTTP method.
-            path: Relative to the API's root, or from the root of the host with a slash first.
-            body: Bytes of the body, or ``None`` for none.
-            headers: Headers; without Content-Type none is sent.
-            deadline: Seconds for this call, if not those of the executor.
-
-        Raises:
-            PlatformFault: There was no complete answer.
+        An identifier is added, unless the path has one.
         """
         within = deadline or self._deadline
         if "identifier" in dict(parse_qsl(urlsplit(path).query, keep_blank_values=True)):
@@ -344,13 +277,7 @@ class SessionPoolExecutor:
         Raises:
             PlatformFault: The pool gave no answer of its management routes.
         """
-        return self._get_session(identifier, self._deadline)
-
-    def _get_session(self, identifier: str, deadline: float) -> PoolSession | None:
-        answer = self._manage("getSession", {"identifier": identifier}, deadline)
-        if answer is None:
-            return None
-        return self._read(answer, lambda: _session(_json_object(answer), answer))
+        return self._guarded(lambda: self._management.get_session(identifier, self._deadline))
 
     def list_sessions(self) -> list[PoolSession]:
         """Return all sessions of the pool, of other runs too.
@@ -358,22 +285,7 @@ class SessionPoolExecutor:
         Raises:
             PlatformFault: The pool gave no answer of its management routes.
         """
-        found: list[PoolSession] = []
-        url: str | None = self._management_url("listSessions", {"skip": "0"})
-        for _ in range(_MOST_PAGES):
-            if url is None:
-                return found
-            answer, page = self._page_at(url)
-            found += page.sessions
-            url = self._next_url(answer, page.next_link)
-        detail = f"the pool's list of sessions does not end after {_MOST_PAGES} pages"
-        raise self._fault(FaultKind.BAD_ANSWER, detail)
-
-    def _page_at(self, url: str) -> tuple[HttpAnswer, _Page]:
-        answer = self._guarded(
-            lambda: self._client.send(self._management_call(url), self._deadline)
-        )
-        return answer, self._read(answer, lambda: _page(answer))
+        return self._guarded(lambda: self._management.list_sessions(self._deadline))
 
     def stop_session(self, identifier: str) -> bool:
         """End a session now; tell whether there was one.
@@ -381,11 +293,15 @@ class SessionPoolExecutor:
         Raises:
             PlatformFault: The pool gave no answer of its management routes.
         """
-        answer = self._manage("stopSession", {"identifier": identifier}, self._deadline)
-        if answer is None:
-            return False
-        self._read(answer, lambda: _check_management(answer))
-        return True
+        return self._guarded(lambda: self._management.stop_session(identifier, self._deadline))
+
+    def leave(self, caller: Caller) -> None:
+        """Stop the session of a caller that will not come again, when it is not in use.
+
+        Returns at once. Without ``per_caller`` no session is a caller's, and nothing happens.
+        """
+        if self._callers is not None and not self._closed:
+            self._callers.leave(caller)
 
     def close(self) -> None:
         """Stop the sessions that were used, then close all connections.
@@ -396,50 +312,44 @@ class SessionPoolExecutor:
         if self._closed:
             return
         self._closed = True
-        identifiers = self.identifiers
-        calls = [
-            self._management_call(self._management_url("stopSession", {"identifier": each}))
-            for each in identifiers
-        ]
         try:
-            answers = self._client.send_all(calls, _STOP_WITHIN) if calls else []
-            self.left_open = tuple(
-                identifier
-                for identifier, answer in zip(identifiers, answers, strict=True)
-                if not _is_gone(answer)
-            )
+            self.left_open = tuple(self._stop(self.identifiers))
         finally:
-            self._client.close()
+            super().close()
 
-    def __enter__(self) -> SessionPoolExecutor:
-        return self
+    def _stop(self, identifiers: Sequence[str]) -> list[str]:
+        return self._management.stop_sessions(identifiers, _STOP_WITHIN)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
+    def _with_room(self, attempt: Callable[[float], T], within: float) -> T:
+        """Attempt something until no caller's session is left that could make room for it."""
+        give_up = time.perf_counter() + within
+        while True:
+            left = max(0.1, give_up - time.perf_counter())
+            try:
+                return attempt(left)
+            except PlatformFault as fault:
+                # Surely it never ran: the pool gave it no session.
+                if self._callers is None or fault.status != 429 or not _is_full(fault):
+                    raise
+                left = give_up - time.perf_counter()
+                if left <= 0 or not self._callers.make_room(left):
+                    raise
 
     @contextmanager
-    def _lease(self, deadline: float) -> Iterator[_Lease]:
-        lease = self._identifiers.take(deadline)
-        if lease is None:
-            issued = len(self._identifiers.issued)
-            raise self._fault(
-                FaultKind.CAPACITY,
-                f"none of the {issued} sessions that this run may use was free within "
-                f"{deadline:g} s, or they were given up before",
-            )
+    def _lease(self, deadline: float) -> Iterator[Lease]:
+        try:
+            lease = self._lender.take(deadline)
+        except CallerBusy as busy:
+            # Not the pool's fault, and no reason to execute anywhere else.
+            raise RequestRefused(str(busy), 429) from None
+        except NoneFree as none:
+            raise self._retold(PlatformFault(FaultKind.CAPACITY, str(none))) from None
         opened, usable = True, False
         try:
             yield lease
             usable = True
         except PlatformFault as fault:
-            opened = fault.kind not in _NEVER_REACHED and not _ALLOCATOR.search(
-                f"{fault.detail}\n{fault.body}"
-            )
+            opened = fault.kind not in _NEVER_REACHED and not _is_full(fault)
             usable = fault.kind not in (FaultKind.TIMEOUT, FaultKind.CONNECTION_CUT)
             raise
         except RequestRefused:
@@ -447,13 +357,13 @@ class SessionPoolExecutor:
             raise
         finally:
             lease.opened |= opened
-            self._identifiers.give_back(lease, usable=usable)
+            self._lender.give_back(lease, usable=usable)
 
     def _send(
         self,
         method: str,
         path: str,
-        lease: _Lease,
+        lease: Lease,
         deadline: float,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
@@ -461,7 +371,7 @@ class SessionPoolExecutor:
         retry: bool = True,
     ) -> HttpAnswer:
         if headers is None:
-            headers = _MANAGEMENT_HEADERS if body is None else _HEADERS
+            headers = ASKING if body is None else SENDING
         url = self._with_identifier(path, lease.identifier)
         call = HttpCall(method, url, body, headers, retry_when_told=retry)
         return self._guarded(lambda: self._client.send(call, max(0.1, deadline)))
@@ -471,11 +381,11 @@ class SessionPoolExecutor:
         return self._endpoint.url(f"{path}{joint}identifier={quote(identifier, safe='')}")
 
     def _read(self, answer: HttpAnswer, read: Callable[[], T]) -> T:
-        refusal = _gateway_refusal(answer)
-        if refusal is not None:
-            kind, detail = refusal
-            raise self._fault(kind, detail, answer)
-        return self._guarded(read)
+        def checked() -> T:
+            check_gateway(answer)
+            return read()
+
+        return self._guarded(checked)
 
     def _guarded(self, action: Callable[[], T]) -> T:
         """Let a platform fault say that a pool was asked, and how many sessions were held."""
@@ -496,22 +406,7 @@ class SessionPoolExecutor:
             retries=fault.retries,
         )
 
-    def _fault(
-        self, kind: FaultKind, detail: str, answer: HttpAnswer | None = None
-    ) -> PlatformFault:
-        if answer is None:
-            return self._retold(PlatformFault(kind, detail))
-        fault = PlatformFault(
-            kind,
-            detail,
-            status=answer.status,
-            body=redact(answer.text)[:2000],
-            elapsed=answer.elapsed,
-            retries=answer.retries,
-        )
-        return self._retold(fault)
-
-    def _provenance(self, answer: HttpAnswer, lease: _Lease, told: Provenance) -> Provenance:
+    def _provenance(self, answer: HttpAnswer, lease: Lease, told: Provenance) -> Provenance:
         provenance = replace(told, executor=self.name, session=lease.identifier)
         if told.executor != self.name:
             provenance = _noted(provenance, f"container: {told.executor}")
@@ -523,13 +418,15 @@ class SessionPoolExecutor:
             return _noted(provenance, "session not proven: the pool was not asked")
         return self._proven(provenance, lease)
 
-    def _proven(self, provenance: Provenance, lease: _Lease) -> Provenance:
+    def _proven(self, provenance: Provenance, lease: Lease) -> Provenance:
         """Complete a provenance by what the pool itself knows of the session."""
         unproven = replace(provenance, session=None)
         if self._no_management is not None:
             return _noted(unproven, self._no_management)
         try:
-            session = self._get_session(lease.identifier, _PROVE_WITHIN)
+            session = self._guarded(
+                lambda: self._management.get_session(lease.identifier, _PROVE_WITHIN)
+            )
         except PlatformFault as fault:
             note = f"session not proven: {fault.detail}"
             if fault.kind in _NO_MANAGEMENT:
@@ -550,134 +447,9 @@ class SessionPoolExecutor:
         note = f"listed by the pool as created at {session.created_at:%Y-%m-%d %H:%M:%S.%f} UTC"
         return _noted(replace(provenance, session_new=new), note)
 
-    def _manage(self, route: str, query: Mapping[str, str], deadline: float) -> HttpAnswer | None:
-        """Ask a management route; ``None`` says that the pool does not know the identifier."""
-        call = self._management_call(self._management_url(route, query))
-        answer = self._guarded(lambda: self._client.send(call, deadline))
-        return None if _error_code(answer) == _UNKNOWN_IDENTIFIER else answer
 
-    def _management_call(self, url: str) -> HttpCall:
-        return HttpCall("POST", url, b"", _MANAGEMENT_HEADERS, retry_when_told=True)
-
-    def _management_url(self, route: str, query: Mapping[str, str]) -> str:
-        asked = urlencode({"api-version": API_VERSION, **query})
-        return self._endpoint.url(f"/.management/{route}?{asked}")
-
-    def _next_url(self, answer: HttpAnswer, link: str | None) -> str | None:
-        if not link:
-            return None
-        url = urljoin(answer.url, link)
-        if not url.startswith(f"{self._endpoint.origin}/"):
-            # The token is for this pool alone.
-            detail = f"the pool's list of sessions goes on at another host, {urlsplit(url).netloc}"
-            raise self._fault(FaultKind.BAD_ANSWER, detail, answer)
-        return url
-
-
-@dataclass(frozen=True)
-class _Page:
-    sessions: list[PoolSession]
-    next_link: str | None
-
-
-def _page(answer: HttpAnswer) -> _Page:
-    document = _json_object(answer)
-    # The custom pool's list is `value`, the built-in one's `sessions`.
-    entries = document.get("value", document.get("sessions"))
-    if not isinstance(entries, list) or not all(isinstance(it, Mapping) for it in entries):
-        raise _malformed("a list of sessions under 'value'", answer)
-    link = document.get("nextLink")
-    sessions = [_session(entry, answer) for entry in entries]
-    return _Page(sessions, link if isinstance(link, str) else None)
-
-
-def _session(document: Mapping[str, Any], answer: HttpAnswer) -> PoolSession:
-    identifier = document.get("identifier")
-    if not isinstance(identifier, str):
-        raise _malformed("a session with an 'identifier'", answer)
-    etag = document.get("etag")
-    return PoolSession(
-        identifier,
-        created_at=_time(document.get("createdAt")),
-        last_accessed_at=_time(document.get("lastAccessedAt")),
-        # The custom pool answers expiresAt where the specification says expireAt.
-        expires_at=_time(document.get("expiresAt") or document.get("expireAt")),
-        etag=etag if isinstance(etag, str) else None,
-    )
-
-
-def _check_management(answer: HttpAnswer) -> None:
-    error = error_in(answer)
-    if isinstance(error, RequestRefused):
-        detail = f"HTTP {answer.status} from {answer.url}, which is no management route: {error}"
-        raise PlatformFault(FaultKind.NOT_THE_API, detail, status=answer.status, body=error.body)
-    if error is not None:
-        raise error
-
-
-def _json_object(answer: HttpAnswer) -> Mapping[str, Any]:
-    _check_management(answer)
-    try:
-        document = json.loads(answer.body)
-    except ValueError:
-        document = None
-    if not isinstance(document, Mapping):
-        raise _malformed("a JSON object", answer)
-    return document
-
-
-def _malformed(expected: str, answer: HttpAnswer) -> PlatformFault:
-    detail = f"HTTP {answer.status} from {answer.url}: expected {expected}"
-    return PlatformFault(
-        FaultKind.BAD_ANSWER, detail, status=answer.status, body=redact(answer.text)[:2000]
-    )
-
-
-def _time(value: Any) -> datetime | None:
-    """Read a time of Azure's, which may have seven decimals and lack its zone."""
-    found = re.fullmatch(
-        r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)?", str(value).strip()
-    )
-    if found is None:
-        return None
-    zone = "+00:00" if found[3] in (None, "Z") else found[3]
-    decimals = f"{(found[2] or '.0')[:7]:0<7}"
-    try:
-        return datetime.fromisoformat(f"{found[1]}{decimals}{zone}").astimezone(timezone.utc)
-    except ValueError:
-        return None
-
-
-def _error_code(answer: HttpAnswer) -> str:
-    """Return the code of an error in Azure's envelope or flat form, or an empty text."""
-    if answer.status < 400:
-        return ""
-    try:
-        document = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        return ""
-    if isinstance(document, Mapping) and isinstance(document.get("error"), Mapping):
-        document = document["error"]
-    code = document.get("code") if isinstance(document, Mapping) else None
-    return code if isinstance(code, str) else ""
-
-
-def _gateway_refusal(answer: HttpAnswer) -> tuple[FaultKind, str] | None:
-    """Tell whether the pool's gateway, and not the container, refused a request."""
-    code = _error_code(answer)
-    if answer.status != 400 or not _GATEWAY_CODES.fullmatch(code):
-        return None
-    error = error_in(answer)
-    said = error.message if isinstance(error, RequestRefused) else code
-    wrong_host = code.startswith("DynamicApis")
-    kind = FaultKind.WRONG_ADDRESS if wrong_host else FaultKind.NOT_THE_API
-    return kind, f"HTTP 400 from {answer.url}: the pool's gateway refused the request: {said}"
-
-
-def _is_gone(answer: HttpAnswer | PlatformFault) -> bool:
-    return isinstance(answer, HttpAnswer) and (
-        answer.status == 200 or _error_code(answer) == _UNKNOWN_IDENTIFIER
-    )
+def _is_full(fault: PlatformFault) -> bool:
+    return _ALLOCATOR.search(f"{fault.detail}\n{fault.body}") is not None
 
 
 def _flag(value: str | None) -> bool | None:

@@ -17,8 +17,9 @@ from typing import Any, Literal
 
 from codewitness.session_pool.lifecycle import PoolRules, SessionView, Timed
 
-Kind = Literal["custom-container", "python"]
-"""Kind of pool: a container of one's own, or the built-in Python interpreter."""
+Kind = Literal["custom-container", "python", "shell"]
+"""Kind of pool: a container of one's own, the built-in Python interpreter, or the built-in
+shell."""
 
 GENERATION_A = ("2024-02-02-preview", "2024-08-02-preview")
 """API versions of the built-in interpreter with bodies wrapped in ``properties``."""
@@ -121,6 +122,14 @@ def wrong_shape(message: str) -> Refused:
     return error("SessionPropertiesMissing", message)
 
 
+def no_shell(version: str) -> Refused:
+    """Return the refusal of a command for a shell in an older version (1); the code is a guess."""
+    return error(
+        "SessionRequestNotSupported",
+        f"Shell execution is not supported in API version '{version}'.",
+    )
+
+
 def not_found(what: str) -> Refused:
     """Return the refusal of something that is not there; live 404, its body unknown (?)."""
     return error("NotFound", f"{what} was not found.", status=404)
@@ -221,7 +230,7 @@ def check_rules(rules: PoolRules, kind: Kind) -> None:
             "SessionPoolInvalidReadySessionInstances: a custom-container pool keeps at least 1 "
             f"session ready and fewer than its maximum of {rules.maximum}, not {rules.ready}"
         )
-    if kind == "python" and rules.maximum > MOST_SESSIONS:
+    if kind != "custom-container" and rules.maximum > MOST_SESSIONS:
         raise ValueError(f"a built-in pool has at most {MOST_SESSIONS} sessions")
     if isinstance(rules.lifecycle, Timed):
         least, greatest = COOLDOWN_BOUNDS
@@ -229,7 +238,7 @@ def check_rules(rules: PoolRules, kind: Kind) -> None:
             raise ValueError(
                 f"the cooldown must be {least} to {greatest} s, not {rules.lifecycle.cooldown:g}"
             )
-    elif kind == "python":
+    elif kind != "custom-container":
         raise ValueError("only custom-container pools end a session with its container")
 
 
@@ -260,7 +269,7 @@ def session_page(
     """
     page = [session_document(session, kind) for session in sessions[skip : skip + PAGE]]
     link = next_link if len(sessions) > skip + PAGE else None
-    if kind == "python":
+    if kind != "custom-container":
         return {"sessions": page, "nextLink": link}
     return {"value": page, "count": len(page), "nextLink": link}
 

@@ -53,6 +53,7 @@ class TokenSigner:
         object_id: str,
         lifetime: float = 3600.0,
         roles: Sequence[str] = (EXECUTOR_ROLE,),
+        person: bool = False,
     ) -> SignedToken:
         """Issue a token.
 
@@ -62,6 +63,7 @@ class TokenSigner:
             lifetime: Seconds until it expires; a negative one gives a token that has expired.
             roles: Roles of the identity. In Azure they are kept at the pool; here the token
                 carries them, so that pool and identity need not share anything but the key.
+            person: Whether it claims to be a person's, by a name to sign in with (``upn``).
         """
         now = int(time.time())
         expires_on = int(now + lifetime)
@@ -77,6 +79,8 @@ class TokenSigner:
             "roles": list(roles),
             "ver": "1.0",
         }
+        if person:
+            claims["upn"] = "developer@example.org"
         return SignedToken(jwt.encode(claims, self._key, _ALGORITHM), expires_on)
 
 

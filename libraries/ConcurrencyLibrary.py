@@ -166,7 +166,8 @@ class ConcurrencyLibrary:
         if min(len(opened), len(met)) < pairs:
             run_context.skip(
                 f"INCONCLUSIVE: {len(opened)} requests opened a session and {len(met)} met one; "
-                f"{pairs} of each are needed to compare them."
+                f"{pairs} of each are needed to compare them, and sessions for all at once "
+                "(MAX_SESSIONS_USED, where a session pool is asked directly)."
             )
         saved = estimate_quantile(
             [

@@ -19,8 +19,10 @@ from robot.libraries.BuiltIn import BuiltIn
 
 import run_context
 from codewitness import __version__
+from codewitness.embedded.callers import USER_HEADER
 from codewitness.embedded.service import RunningService, ServiceNotStarted
-from codewitness.execution.backend import BackendExecutor
+from codewitness.execution.answers import read_result
+from codewitness.execution.backend import BackendExecutor, encode_body
 from codewitness.execution.causes import Diagnosis
 from codewitness.execution.credentials import describe_claims
 from codewitness.execution.model import (
@@ -29,6 +31,7 @@ from codewitness.execution.model import (
     ExecutionResult,
     PlatformFault,
 )
+from codewitness.execution.piston import request_to_json
 from codewitness.reporting.card import Mismatch, fault_card, mismatch_card
 from codewitness.reporting.diagnosis import explain, new_nonce
 from codewitness.session_pool.client import PoolSession
@@ -239,7 +242,14 @@ class PrivateServicesLibrary:
 
         def execute(request: ExecutionRequest) -> ExecutionResult:
             with BackendExecutor(backend.url, deadline=DEADLINE) as client:
-                return client.execute(request)
+                # Named, so that the session is still there to be looked at afterwards.
+                answer = client.exchange(
+                    "POST",
+                    "execute",
+                    body=encode_body(request_to_json(request)),
+                    headers={"Content-Type": "application/json", USER_HEADER: "suite"},
+                )
+            return read_result(answer, executor=f"backend {client.base_url}", credentials="none")
 
         self._try(f"private backend at {backend.url}", execute, sessions)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
+import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any, Literal, NoReturn, TypeVar
 
 from robot.api import logger
@@ -19,10 +22,16 @@ from codewitness.execution.model import ExecutionError
 from codewitness.execution.redaction import SECRET_VARIABLES, redact
 from codewitness.measuring.overlap import Interval, measure_overlap
 from codewitness.reporting.card import Mismatch, answer_card, fault_card, mismatch_card
-from codewitness.reporting.diagnosis import explain
+from codewitness.reporting.diagnosis import diagnose_mismatch, explain
 from codewitness.session_pool.client import PoolSession
 from codewitness.session_pool.contract import FullForm, Kind
-from codewitness.target.private_pool import PrivatePool, SessionCall, output_of
+from codewitness.target.private_pool import (
+    CALL_WITHIN,
+    PrivatePool,
+    SessionCall,
+    output_of,
+    result_of,
+)
 
 T = TypeVar("T")
 
@@ -30,9 +39,22 @@ _REUSE = "Azure dynamic sessions contract, section 3: known identifier, same ses
 _LIFECYCLE = "Azure dynamic sessions contract, section 4: lifecycle and limits"
 _MANAGEMENT = "Azure dynamic sessions contract, section 3: management routes"
 _ERRORS = "Azure dynamic sessions contract, section 6: errors"
+_SIZES = "the session pool hands on what it is sent, to the byte"
+_TOKENS = "Azure dynamic sessions contract, section 5, and field failure I2: renew in time"
+_FAILURES = "Azure dynamic sessions contract, section 2.4: user-code failure is HTTP 200"
 _ISOLATION = "Azure dynamic sessions contract, section 4: the identifier is the only boundary"
 # Beyond any cooldown that Azure allows, and any age in its examples.
 _LONG = 100_000.0
+_START_WITHIN = 10.0
+_TELL_OWN_DIGEST = """\
+import hashlib
+source = open(__file__, "rb").read()
+print(hashlib.sha256(source).hexdigest(), len(source))
+"""
+# 20 bytes, with characters of two, three and four among them.
+_LINE = "{:09} é☃🐍\n"
+# The part of a token's life after which a caller that judges it by the second rests.
+_REST_FROM = 0.6
 # What a service with a managed identity has in its environment, and no program may see.
 _SERVICE_VARIABLES = ("IDENTITY_ENDPOINT", "MSI_ENDPOINT", *SECRET_VARIABLES)
 
@@ -74,6 +96,8 @@ class SessionPoolLibrary:
         self._current: PrivatePool | None = None
         self._calls: list[SessionCall] = []
         self._answer: HttpAnswer | None = None
+        self._begun: Future[SessionCall] | None = None
+        self._with_new_caller: PrivatePool | None = None
 
     # Pools
 
@@ -88,6 +112,7 @@ class SessionPoolLibrary:
         start_time: float = 0,
         when_full: FullForm = "allocator",
         sandbox: Literal["auto", "bubblewrap"] = "auto",
+        body_limit: int | None = None,
         shared: bool = False,
     ) -> None:
         """Starts a pool that ends with the test; the keywords that follow are about it.
@@ -95,7 +120,8 @@ class SessionPoolLibrary:
         ``kind`` is a pool of containers with a Piston server, or ``python`` for the built-in
         interpreter. ``cooldown`` and ``max_alive`` are in seconds; the second makes sessions
         end with their container or at this age. ``start_time`` is how many seconds every
-        instance takes longer to start, also those that are kept ready. With
+        instance takes longer to start, also those that are kept ready. ``body_limit`` is the
+        longest request, in bytes, that the Piston server in a container takes. With
         ``sandbox=bubblewrap`` the test is skipped where programs can't be walled in.
 
         A ``shared`` pool ends with the suite. Where an earlier test of the suite has started
@@ -108,6 +134,7 @@ class SessionPoolLibrary:
             *("--cooldown", str(cooldown)),
             *([] if max_alive is None else ["--max-alive", str(max_alive)]),
             *("--start-time", str(start_time), "--when-full", when_full, "--sandbox", sandbox),
+            *([] if body_limit is None else ["--body-limit", str(body_limit)]),
         )
         if not shared:
             self._own.append(_start(kind, options))
@@ -122,20 +149,20 @@ class SessionPoolLibrary:
     @keyword(tags=["session-pool"])
     def move_pool_clock(self, seconds: float) -> None:
         """Lets time pass for the pool; what ends by it has ended afterwards."""
-        self._ask(lambda: self._pool.move_clock(seconds))
+        self.ask(lambda: self.pool.move_clock(seconds))
 
     @keyword(tags=["session-pool"])
     def ready_sessions_should_become(self, count: int, within: float = 10) -> None:
         """Waits until ``count`` instances are ready; fails if they are not ``within`` seconds."""
-        state = self._ask(lambda: self._pool.wait_for(lambda it: it.ready == count, within))
+        state = self.ask(lambda: self.pool.wait_until_ready(count, within))
         if state.ready != count:
             received = f"{state.ready} ready, {state.starting} starting after {within:g} s"
-            self._fail("ready sessions", "is", str(count), received, _LIFECYCLE)
+            self.fail("ready sessions", "is", str(count), received, _LIFECYCLE)
 
     @keyword(tags=["session-pool"])
     def container_exits(self, user: str) -> None:
         """Has the container of a user's session end by itself."""
-        self._ask(lambda: self._pool.end_container(_identifier(user)))
+        self.ask(lambda: self.pool.end_container(self.identifier(user)))
 
     # Calls
 
@@ -163,6 +190,31 @@ class SessionPoolLibrary:
         self._call(user, code, "")
 
     @keyword(tags=["session-pool", "execute"])
+    def start_program_in_session(self, user: str, path: str, time_limit: int | None = None) -> None:
+        """Begins a program from ``resources/programs`` in the session of ``user``.
+
+        It goes on while other keywords work, until `Wait For Program` or the end of the test.
+        ``time_limit`` is in seconds, and asks an interpreter for less time than it would give.
+        """
+        identifier, code = self.identifier(user), run_context.read_program(path)
+        self._begun = self.ask(lambda: self.pool.begin_call(identifier, code, "", time_limit))
+        state = self.ask(lambda: self.pool.wait_until_active(identifier, _START_WITHIN))
+        if identifier not in state.active:
+            received = f"no call of {identifier} within {_START_WITHIN:g} s"
+            self.fail("program", "is", "running", received, _LIFECYCLE)
+
+    @keyword(tags=["session-pool", "execute"])
+    def wait_for_program(self) -> None:
+        """Waits for the end of the program that `Start Program In Session` began.
+
+        Fails after 20 s. Its answer, any answer, is the one to be judged.
+        """
+        begun = self._begun
+        if begun is None:
+            raise AssertionError("No program runs. Begin with 'Start Program In Session'.")
+        self._keep_call(self.ask(lambda: begun.result(2 * CALL_WITHIN)))
+
+    @keyword(tags=["session-pool", "execute"])
     def execute_with_a_new_identifier_per_call(self, calls: int) -> None:
         """Calls the pool ``calls`` times in turn, each time with an identifier of its own."""
         self._call_in_turn([f"user{number}" for number in range(1, calls + 1)])
@@ -180,10 +232,10 @@ class SessionPoolLibrary:
         Fails unless they overlapped; the second one's answer is the one to be judged.
         """
         programs = {
-            _identifier(user): run_context.read_program(path),
-            _identifier(other): run_context.read_program(other_path),
+            self.identifier(user): run_context.read_program(path),
+            self.identifier(other): run_context.read_program(other_path),
         }
-        self._calls = self._ask(lambda: self._pool.call_together(programs))
+        self._calls = self.ask(lambda: self.pool.call_together(programs))
         intervals = []
         for call in self._calls:
             self._answer = call.answer
@@ -193,20 +245,20 @@ class SessionPoolLibrary:
         logger.info(f"The programs overlapped: {overlap}")
         if overlap.peak < len(intervals):
             received = f"one after the other, {overlap}"
-            self._fail("programs of two sessions", "run", "at once", received, _REUSE)
+            self.fail("programs of two sessions", "run", "at once", received, _REUSE)
 
     @keyword(tags=["session-pool"])
     def stop_session(self, user: str) -> None:
         """Ends a user's session by the contract's own call; fails unless the pool says it did."""
         self.try_to_stop_session(user)
-        answer = self._last
+        answer = self.answer
         if answer.status not in (200, 204):
-            self._fail("stopSession", "is answered with", "200", _told(answer), _MANAGEMENT)
+            self.fail("stopSession", "is answered with", "200", _told(answer), _MANAGEMENT)
 
     @keyword(tags=["session-pool"])
     def try_to_stop_session(self, user: str) -> None:
         """Asks the pool to end a user's session, and keeps the answer, any answer."""
-        self._answer = self._ask(lambda: self._pool.stop_session(_identifier(user)))
+        self._answer = self.ask(lambda: self.pool.stop_session(self.identifier(user)))
         logger.info(_told(self._answer))
 
     @keyword(tags=["session-pool"])
@@ -215,7 +267,43 @@ class SessionPoolLibrary:
 
         Each is ``host port``, as ``connect.py`` reads it.
         """
-        return self._pool.addresses
+        return self.pool.addresses
+
+    # Tokens
+
+    @keyword(tags=["session-pool", "authentication"])
+    def call_as_a_new_caller(self, token_life: float = 3600) -> None:
+        """Has the rest of the test call the pool as a process that has no token yet.
+
+        Its tokens live for ``token_life`` seconds.
+        """
+        self.ask(lambda: self.pool.begin_caller(token_life))
+        self._with_new_caller = self.pool
+
+    @keyword(tags=["session-pool", "authentication"])
+    def execute_over_lives_of_tokens(self, count: int) -> None:
+        """Calls the pool again and again, as one caller, until ``count`` tokens were needed.
+
+        Fails as soon as a call is not served. The caller rests towards the end of each token's
+        life, when a request could be judged a moment after the token has expired.
+        """
+        tokens = self.pool.tokens
+        for number in range(1, count + 1):
+            calls = 0
+            while calls == 0 or (number < count and time.time() < tokens[-1].age(_REST_FROM)):
+                self._call("alice", "print(1)", "")
+                self._output()
+                calls += 1
+            logger.info(f"Token {number}: {calls} calls were served.")
+            if number < count:
+                time.sleep(max(0.0, tokens[-1].expires - time.time()))
+
+    @keyword(tags=["session-pool", "authentication", "expect"])
+    def tokens_fetched_should_be(self, count: int) -> None:
+        """Fails unless this caller asked the identity service for exactly ``count`` tokens."""
+        asked = self.ask(self.pool.count_token_requests)
+        if asked != count:
+            self.fail("requests for tokens", "is", str(count), str(asked), _TOKENS)
 
     # Expectations
 
@@ -224,7 +312,52 @@ class SessionPoolLibrary:
         """Fails unless the last program wrote exactly ``expected``, and did not fail."""
         received = self._output()
         if received != expected:
-            self._fail("output", "equals", expected, received, "", because)
+            self.fail("output", "equals", expected, received, "", because)
+
+    @keyword(tags=["session-pool", "expect"])
+    def program_should_have_failed(self, stderr: str) -> None:
+        """Fails unless the pool answered 200, and that the program failed with this ``stderr``."""
+        run = self.ask(lambda: result_of(self.answer, self.pool.kind)).run
+        received = run.stderr.decode("utf-8", "replace")
+        if not run.code or received != stderr:
+            shown = f"{'failed' if run.code else 'succeeded'}: {received or '(nothing on stderr)'}"
+            self.fail("execution", "is told as", f"failed: {stderr}", shown, _FAILURES)
+
+    @keyword(tags=["session-pool", "expect"])
+    def failure_should_be_explained(self, row: str, cure: str) -> None:
+        """Fails unless the suite explains the last result by ``row`` and advises ``cure``.
+
+        ``row`` is the short name of a cause, such as ``C11``. What a report would say is logged.
+        """
+        call = self._last_call
+        result = self.ask(lambda: result_of(call.answer, self.pool.kind))
+        diagnosis = diagnose_mismatch(call.request, result)
+        logger.info(f"Likely cause {diagnosis.row}: {diagnosis}")
+        if diagnosis.row != row or cure not in diagnosis.cure:
+            received = f"{diagnosis.row}: {diagnosis}"
+            self.fail("diagnosis", "is", f"{row}, with the advice '{cure}'", received, _FAILURES)
+
+    @keyword(tags=["session-pool", "expect"])
+    def large_source_should_arrive_unchanged(self, user: str, size: int) -> None:
+        """Fails unless a program of ``size`` bytes finds itself as it was sent, by its SHA-256."""
+        code = _pad(_TELL_OWN_DIGEST, size)
+        self._call(user, code, "")
+        expected = f"{hashlib.sha256(code.encode()).hexdigest()} {size}\n"
+        self.compare("digest of the source", expected.encode(), self._output().encode(), _SIZES)
+
+    @keyword(tags=["session-pool", "expect"])
+    def large_input_should_come_back_unchanged(self, user: str, size: int) -> None:
+        """Fails unless a program that echoes ``size`` bytes of stdin gives back every one."""
+        stdin = _lines(size)
+        self._call(user, run_context.read_program("echo_stdin.py"), stdin)
+        self.compare("stdout", stdin.encode(), self._output().encode(), _SIZES)
+
+    @keyword(tags=["session-pool", "expect"])
+    def large_output_should_arrive_unchanged(self, user: str, size: int) -> None:
+        """Fails unless ``size`` bytes that a program writes by itself all arrive, in order."""
+        lines = f"{_LINE!r}.format(number) for number in range({size // 20})"
+        self._call(user, f"print(''.join({lines}), end='')", "")
+        self.compare("stdout", _lines(size).encode(), self._output().encode(), _SIZES)
 
     @keyword(tags=["session-pool", "expect"])
     def nothing_should_have_been_seen(self) -> None:
@@ -232,7 +365,7 @@ class SessionPoolLibrary:
         found = json.loads(self._output())["found"]
         if found:
             expected, received = "nothing of the other session", ", ".join(found)
-            self._fail("what a program saw", "is", expected, received, _ISOLATION)
+            self.fail("what a program saw", "is", expected, received, _ISOLATION)
 
     @keyword(tags=["session-pool", "expect"])
     def session_should_be_new(self) -> None:
@@ -240,7 +373,7 @@ class SessionPoolLibrary:
         call = self._last_call
         if call.instance is None or call.instance == call.instance_before:
             expected = "one that was allocated for this call"
-            self._fail("session", "is", expected, _session(call), _REUSE)
+            self.fail("session", "is", expected, _session(call), _REUSE)
         logger.info(f"{call.identifier}: {_session(call)}")
 
     @keyword(tags=["session-pool", "expect"])
@@ -249,31 +382,33 @@ class SessionPoolLibrary:
         call = self._last_call
         if call.instance is None or call.instance != call.instance_before:
             expected = "the one that the user already had"
-            self._fail("session", "is", expected, _session(call), _REUSE)
+            self.fail("session", "is", expected, _session(call), _REUSE)
         logger.info(f"{call.identifier}: {_session(call)}")
 
     @keyword(tags=["session-pool", "expect"])
     def session_should_be_listed(self, user: str) -> None:
         """Fails unless the pool's management lists a session of ``user``, and describes it."""
         listed, session = self._listed(user)
-        if _identifier(user) not in listed or session is None:
-            self._fail("list of sessions", "has", _identifier(user), _in_words(listed), _MANAGEMENT)
+        if self.identifier(user) not in listed or session is None:
+            self.fail(
+                "list of sessions", "has", self.identifier(user), _in_words(listed), _MANAGEMENT
+            )
         logger.info(f"created {session.created_at}, ends {session.expires_at}")
 
     @keyword(tags=["session-pool", "expect"])
     def session_should_not_be_listed(self, user: str) -> None:
         """Fails if the pool's management lists or describes a session of ``user``."""
         listed, session = self._listed(user)
-        if _identifier(user) in listed or session is not None:
-            expected = f"no {_identifier(user)}"
-            self._fail("list of sessions", "has", expected, _in_words(listed), _MANAGEMENT)
+        if self.identifier(user) in listed or session is not None:
+            expected = f"no {self.identifier(user)}"
+            self.fail("list of sessions", "has", expected, _in_words(listed), _MANAGEMENT)
 
     @keyword(tags=["session-pool", "expect"])
     def sessions_held_should_be(self, count: int) -> None:
         """Fails unless the pool holds exactly ``count`` sessions."""
-        held = list(self._ask(self._pool.state).instances)
+        held = list(self.ask(self.pool.state).instances)
         if len(held) != count:
-            self._fail("sessions held", "is", str(count), _in_words(held), _LIFECYCLE)
+            self.fail("sessions held", "is", str(count), _in_words(held), _LIFECYCLE)
 
     @keyword(tags=["session-pool", "expect"])
     def call_should_have_waited_for_an_instance(self, seconds: float) -> None:
@@ -281,7 +416,7 @@ class SessionPoolLibrary:
         call = self._last_call
         if call.before.ready or call.answer.elapsed < seconds:
             expected = f"no instance ready, {seconds:g} s or more"
-            self._fail("first call", "met", expected, _start_seen(call), _LIFECYCLE)
+            self.fail("first call", "met", expected, _start_seen(call), _LIFECYCLE)
         logger.info(_start_seen(call))
 
     @keyword(tags=["session-pool", "expect"])
@@ -293,17 +428,16 @@ class SessionPoolLibrary:
         call = self._last_call
         if not call.before.ready or call.answer.elapsed >= seconds:
             expected = f"an instance ready, less than {seconds:g} s"
-            self._fail("first call", "met", expected, _start_seen(call), _LIFECYCLE)
+            self.fail("first call", "met", expected, _start_seen(call), _LIFECYCLE)
         logger.info(_start_seen(call))
 
     @keyword(tags=["session-pool", "expect"])
-    def pool_should_have_refused(self, status: int, text: str) -> None:
+    def pool_should_have_refused(self, status: int, text: str = "") -> None:
         """Fails unless the last answer has this HTTP status and ``text`` in its body."""
-        answer = self._last
+        answer = self.answer
         if answer.status != status or text not in answer.text:
-            self._fail(
-                "answer of the pool", "is", f"HTTP {status} with '{text}'", _told(answer), _ERRORS
-            )
+            expected = f"HTTP {status} with '{text}'" if text else f"HTTP {status}"
+            self.fail("answer of the pool", "is", expected, _told(answer), _ERRORS)
 
     @keyword(tags=["session-pool", "expect"])
     def refusal_should_be_explained(self, row: str, cure: str) -> None:
@@ -311,14 +445,14 @@ class SessionPoolLibrary:
 
         ``row`` is the short name of a cause, such as ``C1``. What a report would say is logged.
         """
-        error = error_in(self._last)
+        error = error_in(self.answer)
         if error is None:
-            self._fail("answer of the pool", "is", "a refusal", _told(self._last), _ERRORS)
+            self.fail("answer of the pool", "is", "a refusal", _told(self.answer), _ERRORS)
         diagnosis = explain(error)
         logger.info(f"{error}\nLikely cause {diagnosis.row}: {diagnosis}")
         if diagnosis.row != row or cure not in diagnosis.cure:
             received = f"{diagnosis.row}: {diagnosis}"
-            self._fail("diagnosis", "is", f"{row}, with the advice '{cure}'", received, _ERRORS)
+            self.fail("diagnosis", "is", f"{row}, with the advice '{cure}'", received, _ERRORS)
 
     @keyword(tags=["session-pool", "expect"])
     def calls_served_should_be(self, count: int) -> None:
@@ -333,7 +467,7 @@ class SessionPoolLibrary:
         if served != count or len(refused) != len(statuses) - count:
             received = _in_words([str(status) for status in statuses])
             expected = f"the first {count} of {len(statuses)}"
-            self._fail("calls served", "are", expected, received, _LIFECYCLE)
+            self.fail("calls served", "are", expected, received, _LIFECYCLE)
         if refused:
             self._answer = refused[0]
 
@@ -341,9 +475,12 @@ class SessionPoolLibrary:
 
     def end_test(self, _data: Any, _result: Any) -> None:
         """End the pools of the test."""
+        if self._with_new_caller is not None:
+            self._with_new_caller.begin_caller()
+            self._with_new_caller = None
         if self._current in self._own:
             self._current = None
-        self._calls, self._answer = [], None
+        self._calls, self._answer, self._begun = [], None, None
         _end(self._own)
         self._own = []
 
@@ -352,10 +489,11 @@ class SessionPoolLibrary:
         _end([*self._own, *self._shared.values()])
         self._own, self._shared, self._current = [], {}, None
 
-    # What the rest is made of
+    # For the libraries whose keywords are about the same pools
 
     @property
-    def _pool(self) -> PrivatePool:
+    def pool(self) -> PrivatePool:
+        """Pool that the test is about."""
         if self._current is None:
             raise AssertionError(
                 "There is no session pool yet. Begin with 'Start Session Pool', in the test or in "
@@ -364,7 +502,8 @@ class SessionPoolLibrary:
         return self._current
 
     @property
-    def _last(self) -> HttpAnswer:
+    def answer(self) -> HttpAnswer:
+        """Answer that is to be judged."""
         if self._answer is None:
             raise AssertionError(
                 "The pool was not called before this expectation. Begin the test with 'Execute In "
@@ -381,12 +520,32 @@ class SessionPoolLibrary:
             )
         return self._calls[-1]
 
+    def identifier(self, user: str) -> str:
+        """Return the identifier of a user in the current test."""
+        return f"{user}-{run_context.nonce()}"
+
+    def keep(self, answer: HttpAnswer) -> None:
+        """Make an answer the one to be judged."""
+        self._answer = answer
+
+    def compare(self, subject: str, expected: bytes, received: bytes, clause: str) -> None:
+        """Fail the test unless two bodies are the same to the byte; both are saved then."""
+        if expected == received:
+            return
+        bodies = {"expected": expected, "received": received}
+        saved = {it: run_context.save_beside_log(f"{it}.bin", body) for it, body in bodies.items()}
+        mismatch = Mismatch(subject, "equals", expected, received, clause)
+        where = self.pool.name
+        raise AssertionError(answer_card(mismatch, self.answer, where=where, saved=saved))
+
     def _use(self, pool: PrivatePool) -> None:
         self._current, self._calls, self._answer = pool, [], None
         logger.info(f"From here on: {pool.name}")
 
     def _call(self, user: str, code: str, stdin: str) -> None:
-        call = self._ask(lambda: self._pool.call(_identifier(user), code, stdin))
+        self._keep_call(self.ask(lambda: self.pool.call(self.identifier(user), code, stdin)))
+
+    def _keep_call(self, call: SessionCall) -> None:
         self._calls, self._answer = [call], call.answer
         logger.info(f"{call.identifier}: {_told(call.answer)}, {_session(call)}")
 
@@ -398,15 +557,16 @@ class SessionPoolLibrary:
         self._calls = calls
 
     def _output(self) -> str:
-        return self._ask(lambda: output_of(self._last, self._pool.kind))
+        return self.ask(lambda: output_of(self.answer, self.pool.kind))
 
     def _listed(self, user: str) -> tuple[list[str], PoolSession | None]:
         """Return the identifiers that the pool lists, and how it describes a user's session."""
-        client = self._pool.client
-        session = self._ask(lambda: client.get_session(_identifier(user)))
-        return [it.identifier for it in self._ask(client.list_sessions)], session
+        client = self.pool.client
+        session = self.ask(lambda: client.get_session(self.identifier(user)))
+        return [it.identifier for it in self.ask(client.list_sessions)], session
 
-    def _ask(self, action: Callable[[], T]) -> T:
+    def ask(self, action: Callable[[], T]) -> T:
+        """Do something; the test fails with a card where the pool gives no answer."""
         try:
             return action()
         except ExecutionError as error:
@@ -416,12 +576,12 @@ class SessionPoolLibrary:
                     None,
                     expected="an answer of the pool, and a program's result where one was sent",
                     diagnosis=explain(error),
-                    where=self._pool.name,
+                    where=self.pool.name,
                     clause=run_context.clause_of_test(),
                 )
             ) from error
 
-    def _fail(
+    def fail(
         self,
         subject: str,
         relation: str,
@@ -430,16 +590,27 @@ class SessionPoolLibrary:
         clause: str,
         because: str = "",
     ) -> NoReturn:
+        """Fail the test because of the answer to be judged, or of the pool where there is none."""
         clauses = filter(None, (run_context.clause_of_test(), clause))
         mismatch = Mismatch(
             subject, relation, expected, redact(received), "; ".join(clauses), because
         )
-        answer, where = self._answer, self._pool.name
+        answer, where = self._answer, self.pool.name
         if answer is None:
             raise AssertionError(mismatch_card(mismatch, None, None, diagnosis=None, where=where))
         error = error_in(answer)
         diagnosis = None if error is None else explain(error)
         raise AssertionError(answer_card(mismatch, answer, diagnosis=diagnosis, where=where))
+
+
+def _pad(code: str, size: int) -> str:
+    """Return a program of so many bytes."""
+    return code + "#" * (size - len(code))
+
+
+def _lines(size: int) -> str:
+    """Return so many bytes of text, in whole lines of 20 bytes."""
+    return "".join(map(_LINE.format, range(size // 20)))
 
 
 def _start(kind: Kind, options: tuple[str, ...]) -> PrivatePool:
@@ -455,10 +626,6 @@ def _start(kind: Kind, options: tuple[str, ...]) -> PrivatePool:
 def _end(pools: list[PrivatePool]) -> None:
     for pool in pools:
         pool.close()
-
-
-def _identifier(user: str) -> str:
-    return f"{user}-{run_context.nonce()}"
 
 
 def _told(answer: HttpAnswer) -> str:

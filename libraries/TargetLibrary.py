@@ -9,6 +9,7 @@ from robot.api import logger
 from robot.api.deco import keyword, library
 from robot.libraries.BuiltIn import BuiltIn
 
+import generated_tests
 import run_context
 from codewitness import __version__
 from codewitness.execution.model import ExecutionError
@@ -21,7 +22,7 @@ from codewitness.reporting.known_issues import (
     unmatched,
 )
 from codewitness.target.capabilities import State
-from codewitness.target.settings import SettingsError
+from codewitness.target.settings import SettingsError, TargetKind
 
 
 @library(scope="GLOBAL", version=__version__, listener="SELF", auto_keywords=False)
@@ -42,7 +43,8 @@ class TargetLibrary:
 
     Importing this library also watches the run: known issues become skips, a known issue that
     no longer fails becomes a failure, and so does a skip without a documented reason or a run
-    in which nothing passed.
+    in which nothing passed. Where the session pool is required, the run also fails unless code
+    is seen to run in its sessions, at the beginning and at the end.
     """
 
     ROBOT_LISTENER_API_VERSION = 3
@@ -53,6 +55,7 @@ class TargetLibrary:
         self._unreadable: str | None = None
         self._passed = 0
         self._failed = 0
+        self._fallback_told = False
 
     # Keywords
 
@@ -139,6 +142,52 @@ class TargetLibrary:
             )
 
     @keyword
+    def requires_session_pool(self) -> None:
+        """Skips the test unless the session pool behind the target, or that it is, is known.
+
+        That is so on the embedded target, and where ``POOL_MANAGEMENT_ENDPOINT`` is given.
+        """
+        target = run_context.service()
+        if not target.knows_pool:
+            run_context.skip(f"{target.testify().verdict}.")
+
+    @keyword
+    def requires_backend_in_front_of_pool(self) -> None:
+        """Skips the test where the session pool is asked directly: there is nothing to compare."""
+        if run_context.service().settings.kind is TargetKind.POOL:
+            run_context.skip(
+                "The target is the session pool itself: what runs directly in it has nothing to "
+                "be compared with. Give a backend as ENDPOINT beside it."
+            )
+
+    @keyword
+    def session_list_should_show_use(self) -> None:
+        """Executes a program and fails unless the pool's own list shows a session used for it.
+
+        A session was used if it is new, or was last accessed at another time than before.
+        """
+        self._should_be_in_pool(compare=False)
+
+    @keyword
+    def program_should_find_itself_in_the_pool(self) -> None:
+        """Fails unless a program finds itself in the same surroundings directly in the pool.
+
+        It is executed through the target first, and the pool's list must show that, too. What
+        is compared is alike in all sessions of a pool: kernel, system, interpreter, user, first
+        process.
+        """
+        self._should_be_in_pool(compare=True)
+
+    @keyword
+    def no_execution_should_have_been_degraded(self) -> None:
+        """Fails if an execution of this run so far was answered by a fallback."""
+        degraded = run_context.service().record.degraded
+        if degraded:
+            told = "; ".join(f"{count}: {reason}" for reason, count in degraded.items())
+            mismatch = Mismatch("executions answered by a fallback", "equals", "none", told)
+            run_context.fail(mismatch, None, None)
+
+    @keyword
     def get_base_url(self) -> str:
         """Returns the root of the service's API, such as ``http://host:2000/api/v2/``."""
         return run_context.service().executor.base_url
@@ -159,8 +208,8 @@ class TargetLibrary:
 
     # Listener
 
-    def start_suite(self, _data: Any, _result: Any) -> None:
-        """Announce the target once, and read what is known to fail."""
+    def start_suite(self, data: Any, _result: Any) -> None:
+        """Announce the target once, read what is known to fail, and miss tests that are lost."""
         if self._announced:
             return
         self._announced = True
@@ -169,6 +218,11 @@ class TargetLibrary:
             path = settings["KNOWN_ISSUES"] or run_context.PROJECT / "variables/known_issues.yaml"
             self._known_issues = dict(read_known_issues(Path(path)))
             logger.console(f"Target: {settings.kind.value} ({settings.chosen_by})")
+            lost = generated_tests.of_this_process().lost(
+                list(data.all_tests), lambda: generated_tests.Collection(settings)
+            )
+            if lost:
+                raise ValueError(lost)
         except (SettingsError, ValueError) as error:
             self._unreadable = str(error)
             run_context.give_up(self._unreadable)
@@ -190,6 +244,9 @@ class TargetLibrary:
             result.message = f"Skipped without a documented reason: {result.message}"
         if self._unreadable and not result.failed:
             result.status, result.message = "FAIL", self._unreadable
+        self._warn_of_fallback()
+        if _is_last(data):
+            _check_pool(result)
         self._passed += result.passed
         self._failed += result.failed
         # Under pabot a process sees a part of the run only.
@@ -211,14 +268,37 @@ class TargetLibrary:
                 f"The known issue {issue.reference} names '{issue.test}', which is no test of "
                 "this run. Correct its name, or remove the entry."
             )
-        service = run_context.opened_service()
-        if service is not None:
-            for name, value in service.record.metadata().items():
-                result.metadata[name] = value
+        for name, value in run_context.final_metadata().items():
+            result.metadata[name] = value
 
     def close(self) -> None:
         """Close the service at the end of the run."""
         run_context.close_service()
+
+    def _should_be_in_pool(self, *, compare: bool) -> None:
+        testimony = run_context.testify(compare=compare)
+        if not testimony.in_pool:
+            raise AssertionError(run_context.place_card(run_context.service(), testimony))
+
+    def _warn_of_fallback(self) -> None:
+        service = run_context.opened_service()
+        if service is None or self._fallback_told:
+            return
+        for reason in service.record.degraded:
+            self._fallback_told = True
+            logger.warn(
+                f"DEGRADED: a fallback answers instead of the executor that was meant: {reason}. "
+                "How often is at the top of the report; REQUIRE_POOL=true makes it a failure."
+            )
+            return
+
+
+def _check_pool(result: Any) -> None:
+    """Fail the last test of a run where a required pool is no longer used."""
+    missed = run_context.pool_is_missed()
+    if missed:
+        result.message = "\n\n".join(filter(None, (missed, result.message)))
+        result.status = "FAIL"
 
 
 def _is_last(test: Any) -> bool:

@@ -1,172 +1,305 @@
-"""Keywords that run the folders of ``test_cases/``, each as a test of its own."""
+"""Keywords that run test cases, each as a test of its own."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
+import os
+import sys
+import time
+from collections.abc import Sequence
 from typing import Any
 
 from robot.api import logger
 from robot.api.deco import keyword, library
 from robot.libraries.BuiltIn import BuiltIn
-from robot.model import TagPatterns
 
+import generated_tests
 import run_context
 from codewitness import __version__
-from codewitness.execution.model import ExecutionError, ExecutionResult
-from codewitness.judging import verdict
-from codewitness.judging.cases import (
-    BrokenCase,
-    CaseInput,
-    CasesError,
-    TestCase,
-    read_cases,
+from codewitness.execution.model import ExecutionError, PlatformFault, RequestRefused
+from codewitness.judging.case_tests import CaseTest
+from codewitness.judging.problem import (
+    BrokenProblem,
+    BrokenSubmission,
+    Problem,
+    RefusedProblem,
+    Submission,
 )
-from codewitness.judging.comparison import compare
+from codewitness.judging.promises import Outcome, judge_submission
+from codewitness.judging.validators import Validators
+from codewitness.judging.verdict import Verdict
 from codewitness.reporting.card import Mismatch
+from codewitness.target.case_runner import CaseRun, CaseRunner
+from codewitness.target.settings import SettingsError
 
-PLACEHOLDER = "T5.2 Test Case Validation"
-"""The test beside which one test for every case folder is put."""
+MOST_SHOWN = 30
+"""How many problems of unreadable cases are shown."""
 
-AT_ONCE = 4
-"""How many inputs of a case are executed at once."""
+LARGE = 64 * 1024
+"""Bytes of program and input from which on a refusal may be meant for their length."""
+
+_PROGRESS_EVERY = 5.0
+_LONG_RUN = 100
 
 
 @library(scope="GLOBAL", version=__version__, listener="SELF", auto_keywords=False)
 class TestCasesLibrary:
     """Keywords that execute test cases and compare their outputs with the expected ones.
 
-    A test case is a folder with a program, its inputs and the outputs expected for them (see
-    ``test_cases/README.md``). In the suite that has the test `T5.2 Test Case Validation` this
-    library adds one test for every folder, with the same tags: adding a folder adds a test.
-    The folder of cases is the setting ``TEST_CASES``.
+    A test case is a program's input with the output expected for it, in one of the layouts of
+    ``test_cases/README.md``: a folder with a program and files, or a problem package of Kattis,
+    ICPC or DOMjudge. In the suite that has the test `T5.2 Test Case Validation` this library adds
+    one test for every case: adding files adds a test.
+
+    = Choosing cases =
+
+    The settings ``TEST_CASES`` (folder), ``CASES`` (patterns of problems, groups, cases, programs
+    or languages) and ``SUBMISSIONS`` (``accepted``, or ``all`` programs of a problem) choose what
+    is run; ``--include`` and ``--exclude`` work as with other tests. Selecting single cases by
+    ``--test`` or ``--rerunfailed`` needs the argument file ``variables/cases.args``.
+
+    = Speed =
+
+    Cases are executed ahead of the tests that report them, ``CONCURRENCY`` at once. What was not
+    selected is never executed.
     """
 
     ROBOT_LISTENER_API_VERSION = 3
 
     def __init__(self) -> None:
-        self._cases: dict[str, TestCase | BrokenCase] = {}
-        self._unreadable: str | None = None
+        self._collection: generated_tests.Collection | None = None
+        self._selected: list[CaseTest] = []
+        self._runner: CaseRunner | None = None
+        self._validators = Validators()
+        self._progress = _Progress()
+
+    # Keywords
 
     @keyword(tags=["test-cases"])
     def every_test_case_should_be_readable(self) -> None:
-        """Fails if the folder of test cases can't be read, is empty, or holds a broken case."""
-        self._read()
-        if self._unreadable:
-            raise AssertionError(self._unreadable)
-        broken = [case for case in self._cases.values() if isinstance(case, BrokenCase)]
-        if broken:
-            told = [f"{case.name}: {problem}" for case in broken for problem in case.problems]
+        """Fails if the folder of test cases can't be read, is empty, or holds a broken case.
+
+        Fails, too, if the setting ``CASES`` names no case.
+        """
+        collection = self._read()
+        if collection.unreadable:
+            raise AssertionError(collection.unreadable)
+        told = [
+            f"{each.name}: {problem}"
+            for each in collection.problems
+            if isinstance(each, BrokenProblem)
+            for problem in each.problems
+        ]
+        whole = [each for each in collection.problems if isinstance(each, Problem)]
+        told += [
+            f"{each.name}: {broken.name}: {broken.reason}"
+            for each in whole
+            for broken in each.broken_submissions
+        ]
+        if told:
+            raise AssertionError(f"Test cases in {collection.folder} can't be run:\n{_lines(told)}")
+        if not collection.tests:
+            names = _lines([each.name for each in collection.problems])
             raise AssertionError(
-                f"{len(broken)} of {len(self._cases)} test cases can't be run:\n" + "\n".join(told)
+                f"CASES={','.join(collection.patterns)} names no test case of {collection.folder}. "
+                f"Its problems are:\n{names}"
             )
-        inputs = sum(
-            len(case.inputs) for case in self._cases.values() if isinstance(case, TestCase)
-        )
-        logger.info(f"{len(self._cases)} test cases with {inputs} inputs in {_folder()}")
+        cases = sum(len(each.cases) for each in whole)
+        logger.info(f"{len(whole)} problems with {cases} cases in {collection.folder}")
+        for each in whole:
+            for note in each.notes:
+                logger.info(f"{each.name}: {note}")
 
     @keyword(tags=["test-cases"])
-    def test_case_should_match(self, name: str) -> None:
-        """Executes the case ``name`` with all its inputs and fails unless all outputs match.
+    def program_should_solve_case(self, problem: str, program: str, case: str) -> None:
+        """Fails unless ``program`` is accepted on ``case`` of ``problem``.
 
-        Skips the test if the service does not list the case's language, or lacks the arguments
-        or further files that the case needs. A case that can't be read fails, whatever the
-        service can.
+        Skips the test if the service does not list the program's language, lacks the arguments or
+        further files that it needs, or refuses a request of its length, and if the verdict hangs
+        on the time limit: then the machine may be slow.
         """
-        case = self._cases[name]
-        if isinstance(case, BrokenCase):
-            raise AssertionError(
-                f"The test case {case.name} can't be run:\n" + "\n".join(case.problems)
-            )
-        run_context.require_language(case.language)
-        if any(given.args for given in case.inputs):
-            run_context.require_capability("args")
-        if len(case.files) > 1:
-            run_context.require_capability("files")
-        wrong = []
-        for start in range(0, len(case.inputs), AT_ONCE):
-            wrong += self._run(case, case.inputs[start : start + AT_ONCE])
-        logger.info(f"{len(case.inputs) - len(wrong)} of {len(case.inputs)} inputs match")
-        if wrong:
-            given, result, mismatch = wrong[0]
-            others = ", ".join(other.name for other, *_ in wrong[1:])
-            told = f"{len(wrong)} of {len(case.inputs)} inputs of {case.name} differ; shown is "
-            told += given.name + (f", then come {others}" if others else "")
-            mismatch = replace(mismatch, detail=f"{told}. {mismatch.detail}")
-            run_context.fail(mismatch, case.request(given), result)
+        test = self._test(problem, program, case)
+        (run,) = self._runs_of(test)
+        if run.verdict.is_sensitive:
+            run_context.skip(f"INCONCLUSIVE: {run.verdict}.")
+        if run.verdict.verdict is not Verdict.AC:
+            self._fail(test, run)
+        logger.info(f"{run.verdict}{_time(run)}")
+
+    @keyword(tags=["test-cases"])
+    def program_should_fail_as_filed(self, problem: str, program: str) -> None:
+        """Fails unless ``program`` comes to what its author filed it under, on all its cases.
+
+        A program filed as wrong must be rejected: one that gets through shows that the cases, or
+        their judging, find too little. Skips the test as `Program Should Solve Case` does.
+        """
+        test = self._test(problem, program)
+        assert isinstance(test.submission, Submission)
+        runs = self._runs_of(test)
+        judgement = judge_submission(test.submission, [(it.case, it.verdict) for it in runs])
+        if judgement.outcome is Outcome.SENSITIVE:
+            run_context.skip(f"INCONCLUSIVE: {judgement.message}")
+        if judgement.outcome is Outcome.NOT_JUDGED:
+            self._fail(test, next(it for it in runs if it.verdict.verdict is Verdict.JE))
+        if judgement.outcome is Outcome.BROKEN:
+            raise AssertionError(judgement.message)
+        logger.info(judgement.message)
+
+    @keyword(tags=["test-cases"])
+    def problem_should_be_usable(self, problem: str, program: str = "") -> None:
+        """Fails, and says why, because ``problem`` or its ``program`` can't be read.
+
+        Skips the test where the problem is of a kind that single executions can't judge.
+        """
+        test = self._test(*filter(None, (problem, program)))
+        if isinstance(test.problem, RefusedProblem):
+            run_context.skip(f"The problem {problem} is not judged: {test.problem.reason}.")
+        if isinstance(test.problem, BrokenProblem):
+            told = _lines(test.problem.problems)
+            raise AssertionError(f"The test case {problem} can't be run:\n{told}")
+        if isinstance(test.submission, BrokenSubmission):
+            raise AssertionError(f"{problem}: {program} can't be run: {test.submission.reason}")
+
+    # Listener
 
     def start_suite(self, data: Any, _result: Any) -> None:
-        """Add a test for every case folder to the suite that has the placeholder."""
-        placeholder = next((test for test in data.tests if test.name == PLACEHOLDER), None)
-        if placeholder is None:
-            return
-        self._read()
-        selected = _Selection()
-        for case in self._cases.values():
-            tags = list(placeholder.tags)
-            if isinstance(case, TestCase):
-                tags.append(f"language-{case.language}")
-            if not selected.takes(tags):
-                continue
-            test = data.tests.create(
-                name=f"T5.2 {case.name}",
-                doc=getattr(case, "description", "") or "",
-                tags=tags,
-                lineno=placeholder.lineno,
-            )
-            test.body.create_keyword(name="Test Case Should Match", args=[case.name])
-
-    def _read(self) -> None:
-        if self._cases or self._unreadable:
+        """Add the tests of cases to their suite."""
+        if not any(test.name == generated_tests.PLACEHOLDER for test in data.tests) and not any(
+            map(generated_tests.place_in, data.tests)
+        ):
             return
         try:
-            self._cases = {case.name: case for case in read_cases(_folder())}
-        except CasesError as error:
-            self._unreadable = str(error)
+            collection = self._read()
+        except SettingsError:
+            # The first keyword says so.
+            return
+        takes = generated_tests.selected_by_tags(BuiltIn().get_variable_value("${OPTIONS}"))
+        generated_tests.add_tests(data, collection.tests, takes)
+        places = filter(None, map(generated_tests.place_in, data.tests))
+        self._selected = [collection.test_at(place) for place in places]
 
-    def _run(
-        self, case: TestCase, inputs: tuple[CaseInput, ...]
-    ) -> list[tuple[CaseInput, ExecutionResult, Mismatch]]:
-        requests = [case.request(given) for given in inputs]
-        wrong = []
-        outcomes = run_context.service().execute_many(requests)
-        for given, request, outcome in zip(inputs, requests, outcomes, strict=True):
-            if isinstance(outcome, ExecutionError):
-                expected = f"a result of {case.name} for the input {given.name}"
-                run_context.fail_with(outcome, request, expected)
-            found = verdict.mismatches(case, given, outcome.run, outcome.compile)
-            if found:
-                wrong.append((given, outcome, _as_mismatch(case, found[0])))
-        return wrong
+    def close(self) -> None:
+        """End what still runs."""
+        if self._runner is not None:
+            self._runner.close()
+        self._validators.close()
+
+    def _read(self) -> generated_tests.Collection:
+        if self._collection is None:
+            self._collection = generated_tests.Collection(run_context.settings())
+        return self._collection
+
+    def _test(self, *place: str) -> CaseTest:
+        try:
+            return self._read().test_at(place)
+        except KeyError:
+            raise AssertionError(
+                f"There is no test case {' '.join(place)} in {self._read().folder}: the tests were "
+                "made from other files or settings than those of this run."
+            ) from None
+
+    def _runs_of(self, test: CaseTest) -> list[CaseRun]:
+        assert isinstance(test.submission, Submission)
+        run_context.require_language(test.submission.program.language)
+        for capability in test.needs:
+            run_context.require_capability(capability)
+        deadline = run_context.settings()["REQUEST_DEADLINE"]
+        expected = f"a result of {' '.join(generated_tests.place_of(test))}"
+        try:
+            runs = self._open_runner().runs_of(test, 4 * deadline + 60)
+        except PlatformFault as fault:
+            run_context.fail_with(fault, None, expected)
+        except TimeoutError as error:
+            raise AssertionError(f"{expected} did not come: {error}") from error
+        self._progress.show(self._open_runner())
+        return runs
+
+    def _open_runner(self) -> CaseRunner:
+        if self._runner is None:
+            service = run_context.service()
+            listed = {
+                name
+                for runtime in run_context.runtimes()
+                for name in (runtime.language, *runtime.aliases)
+            }
+            self._runner = CaseRunner(
+                service.execute,
+                [test for test in self._selected if test.language in listed and _is_able(test)],
+                concurrency=run_context.settings()["CONCURRENCY"] or None,
+                validators=self._validators,
+            )
+        return self._runner
+
+    def _fail(self, test: CaseTest, run: CaseRun) -> None:
+        place = " ".join(generated_tests.place_of(test))
+        request = self._open_runner().request_of(test, run.case)
+        outcome = run.outcome
+        if isinstance(outcome, RequestRefused) and (run.refused_bytes or 0) > LARGE:
+            run_context.skip(
+                f"The service refuses the {run.refused_bytes:,} bytes of this case: {outcome}."
+            )
+        if isinstance(outcome, ExecutionError):
+            run_context.fail_with(outcome, request, f"a result of {place}")
+        run_context.fail(_mismatch(run, place), request, outcome)
 
 
-class _Selection:
-    """What ``--include`` and ``--exclude`` select, which Robot applies before tests are added."""
-
-    def __init__(self) -> None:
-        options = BuiltIn().get_variable_value("${OPTIONS}")
-        self._include = TagPatterns(options["include"])
-        self._exclude = TagPatterns(options["exclude"])
-
-    def takes(self, tags: list[str]) -> bool:
-        included = not self._include or self._include.match(tags)
-        return bool(included and not self._exclude.match(tags))
+def _is_able(test: CaseTest) -> bool:
+    return all(run_context.has_capability(name) for name in test.needs)
 
 
-def _as_mismatch(case: TestCase, found: verdict.Mismatch) -> Mismatch:
-    places = None
-    relation = "equals"
-    if isinstance(found.expected, bytes) and isinstance(found.received, bytes):
-        relation = f"equals, compared {case.comparison}"
-        difference = compare(found.expected, found.received, case.comparison)
-        if difference is not None:
-            at, there = difference.expected_at, difference.received_at
-            places = (at.line, at.column), (there.line, there.column)
+def _mismatch(run: CaseRun, place: str) -> Mismatch:
+    judged, case = run.verdict, run.case
+    detail = f"{place}: {judged}"
+    difference = None if judged.validation is None else judged.validation.difference
+    if judged.validation is None or difference is None or judged.run is None:
+        subject = {Verdict.RTE: "exit code", Verdict.CE: "compilation"}.get(
+            judged.verdict, "verdict"
+        )
+        return Mismatch(subject, "is accepted", Verdict.AC.words, str(judged), "", detail)
+    stream = judged.validation.stream
+    expected = case.stderr if stream == "stderr" and case.stderr is not None else case.expected
+    at, there = difference.expected_at, difference.received_at
     return Mismatch(
-        found.subject, relation, found.expected, found.received, "", found.detail, places
+        stream,
+        f"equals, compared {case.comparison}",
+        expected.read(),
+        judged.run.stderr if stream == "stderr" else judged.run.stdout,
+        "",
+        detail,
+        ((at.line, at.column), (there.line, there.column)),
+        rule=difference.rule,
     )
 
 
-def _folder() -> Path:
-    configured = run_context.settings()["TEST_CASES"]
-    return Path(configured) if configured else run_context.PROJECT / "test_cases"
+def _time(run: CaseRun) -> str:
+    return "" if run.verdict.time is None else f", {run.verdict.time:.3f} s"
+
+
+def _lines(told: Sequence[str]) -> str:
+    """Return problems, one a line, as many as can be read."""
+    more = [f"and {len(told) - MOST_SHOWN} more"] if len(told) > MOST_SHOWN else []
+    return "\n".join([*told[:MOST_SHOWN], *more])
+
+
+class _Progress:
+    """Tells on a terminal how far a long run is; quiet anywhere else."""
+
+    def __init__(self) -> None:
+        self._wanted = sys.__stdout__ is not None and sys.__stdout__.isatty()
+        self._wanted &= not os.environ.get("CI")
+        self._begun = self._told = time.monotonic()
+        self._reported = 0
+
+    def show(self, runner: CaseRunner) -> None:
+        now = time.monotonic()
+        self._reported += 1
+        if not self._reported - 1:
+            self._begun = self._told = now
+        if not self._wanted or runner.total < _LONG_RUN or now - self._told < _PROGRESS_EVERY:
+            return
+        self._told = now
+        rate = runner.done / (now - self._begun)
+        left = (runner.total - runner.done) / rate if rate else 0
+        logger.console(
+            f"\n{runner.done} of {runner.total} cases executed, {rate:.0f} a second, "
+            f"{runner.at_once} at once, about {left:.0f} s left"
+        )

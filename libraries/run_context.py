@@ -32,10 +32,12 @@ from codewitness.execution.redaction import redact
 from codewitness.reporting.card import Mismatch, answer_card, fault_card, mismatch_card
 from codewitness.reporting.curl import curl_line
 from codewitness.reporting.diagnosis import control_request, diagnose_mismatch, explain, new_nonce
+from codewitness.reporting.difference import difference_table
 from codewitness.reporting.summary import settings_table, versions
 from codewitness.reporting.visible import as_text
 from codewitness.target.breaker import ServiceDown
 from codewitness.target.capabilities import Finding, State
+from codewitness.target.pool_witness import Testimony
 from codewitness.target.service_under_test import ServiceUnderTest
 from codewitness.target.settings import Settings, SettingsError, TargetKind, resolve
 
@@ -51,8 +53,21 @@ NONCE_IN_FILES = "@NONCE@"
 LONG_BODY = 2000
 """Bytes from which on an expected or received body is saved beside the log."""
 
+LONG_LINES = 12
+"""Lines from which on it is, too."""
+
+BODIES = "bodies"
+"""Folder of what is saved, beside the log."""
+
 LONG_REQUEST = 250
 """Bytes from which on a request is saved beside the log, for the curl line to name."""
+
+
+IN_POOL = "In the session pool"
+"""Name of what the top of the report says about code that shall run in a session pool."""
+
+_REQUIRED = "The session pool is required, and code was not seen to run there. "
+_PLACE_CLAUSE = "where the session pool is required, code runs in one of its sessions"
 
 
 class NoUsableService(FatalError):
@@ -121,12 +136,73 @@ def _open() -> ServiceUnderTest | str:
         )
         opened.close()
         return card
+    testimony = opened.testimony
+    if testimony is not None and not testimony.in_pool:
+        set_metadata({IN_POOL: testimony.verdict})
+        card = place_card(opened, testimony)
+        opened.close()
+        return f"{_REQUIRED}{card}"
     return opened
 
 
 def _curl_of_first_program(target: ServiceUnderTest) -> str:
     body = request_to_json(control_request(new_nonce()))
     return curl_line(target.executor.execute_url, body, target.executor.curl_options)
+
+
+def place_card(target: ServiceUnderTest, testimony: Testimony) -> str:
+    """Return the failure card for code that was not seen to run in the session pool."""
+    request = testimony.request
+    return mismatch_card(
+        Mismatch(
+            "place of execution",
+            "equals",
+            "a session of the pool, by evidence",
+            testimony.verdict,
+            _PLACE_CLAUSE,
+        ),
+        request,
+        testimony.result,
+        diagnosis=testimony.diagnosis,
+        where=target.name,
+    )
+
+
+def testify(*, compare: bool) -> Testimony:
+    """Return what is known of whether the target executes in its session pool, asked anew."""
+    testimony = service().testify(compare=compare)
+    logger.info(f"{IN_POOL}: {testimony.verdict}")
+    return testimony
+
+
+def pool_is_missed() -> str:
+    """Return a failure card if the pool is required and code no longer runs there, else nothing."""
+    if _service is None or not _service.settings["REQUIRE_POOL"]:
+        return ""
+    testimony = _service.testify(compare=False)
+    return "" if testimony.in_pool else f"{_REQUIRED}{place_card(_service, testimony)}"
+
+
+def final_metadata() -> dict[str, str]:
+    """Close the service, and return what is known of the whole run at its end, by name."""
+    if _service is None:
+        return {}
+    _service.close()
+    values = dict(_service.record.metadata())
+    values |= _place_in_pool(_service)
+    if _service.sessions_used is not None:
+        values["Sessions"] = redact(str(_service.sessions_used))
+    return values
+
+
+def _place_in_pool(target: ServiceUnderTest) -> dict[str, str]:
+    if target.testimony is not None:
+        return {IN_POOL: redact(target.testimony.verdict)}
+    if target.knows_pool:
+        return {IN_POOL: "not proven: the pool was not asked in this run, only its backend"}
+    if target.settings.kind is TargetKind.BACKEND:
+        return {IN_POOL: redact(target.testify().verdict)}
+    return {}
 
 
 def give_up(reason: str) -> None:
@@ -175,6 +251,11 @@ def find_capability(name: str) -> Finding:
         return service().capabilities.find(name)
     except ExecutionError as error:
         fail_with(error, None, f"an answer to the probe of {name}")
+
+
+def has_capability(name: str) -> bool:
+    """Tell whether the service has a capability; the current test fails where nothing can be."""
+    return find_capability(name).state is State.HONOURED
 
 
 def require_capability(name: str) -> None:
@@ -244,6 +325,11 @@ def fail(
             service().control(new_nonce()),
             expected_stdout=expected if isinstance(expected, bytes) else None,
         )
+    stdin = request.stdin if request else b""
+    saved = _save(mismatch, stdin)
+    files = {label: file for label, file in saved.items() if file.startswith(f"{BODIES}/")}
+    if table := difference_table(mismatch, stdin, files):
+        logger.info(table, html=True)
     raise AssertionError(
         mismatch_card(
             mismatch,
@@ -252,7 +338,7 @@ def fail(
             diagnosis=diagnosis,
             where=where_it_ran(result),
             repeat=repeat_line(request),
-            saved=_save(mismatch),
+            saved=saved,
         )
     )
 
@@ -332,7 +418,7 @@ def save_beside_log(name: str, content: bytes) -> str:
     """
     global _saved
     variables = BuiltIn()
-    folder = Path(variables.get_variable_value("${OUTPUT DIR}")) / "bodies"
+    folder = Path(variables.get_variable_value("${OUTPUT DIR}")) / BODIES
     _saved += 1
     file = folder / f"{_saved:03}-{name}"
     try:
@@ -354,13 +440,13 @@ def _curl_options() -> tuple[str, ...]:
     return () if _service is None else _service.executor.curl_options
 
 
-def _save(mismatch: Mismatch) -> dict[str, str]:
-    bodies = {"expected": mismatch.expected, "received": mismatch.received}
+def _save(mismatch: Mismatch, stdin: bytes) -> dict[str, str]:
+    bodies = {"expected": mismatch.expected, "received": mismatch.received, "stdin": stdin}
     name = re.sub(r"\W+", "-", mismatch.subject)
     return {
         label: save_beside_log(f"{name}-{label}.bin", body)
         for label, body in bodies.items()
-        if isinstance(body, bytes) and len(body) > LONG_BODY
+        if isinstance(body, bytes) and (len(body) > LONG_BODY or body.count(b"\n") > LONG_LINES)
     }
 
 
@@ -371,6 +457,7 @@ def _describe(target: ServiceUnderTest) -> None:
             "Where code ran": whereabouts.evidence,
             "Versions": versions(get_version(), _listed(target)),
         }
+        | _place_in_pool(target)
     )
     logger.console(redact(f"\nAnswers: {target.name}; code runs {whereabouts.evidence}"))
     if whereabouts.on_this_machine and target.settings.kind is TargetKind.BACKEND:

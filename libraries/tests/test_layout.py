@@ -31,8 +31,8 @@ NEIGHBOURS: dict[str, set[str]] = {
     "execution": set(),
     "judging": {"execution"},
     "measuring": set(),
-    "reporting": {"execution", "measuring"},
-    "session_pool": {"execution"},
+    "reporting": {"execution", "measuring", "session_pool"},
+    "session_pool": {"execution", "measuring"},
     "embedded": {"execution", "measuring", "session_pool"},
     "target": {"execution", "measuring", "reporting", "session_pool", "embedded"},
 }

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import uuid
 from pathlib import Path
 
-import psutil
 import pytest
 
 from codewitness.embedded.identity import Form, IdentityService
@@ -17,6 +15,7 @@ from codewitness.execution.model import FaultKind
 from codewitness.session_pool.assumed_identity import token_source_of
 from codewitness.session_pool.credentials import SCOPE
 from tests.loopback_identity import running_identity
+from tests.processes_by_mark import MARK, marked
 from tests.robot_runs import PROJECT, RobotRun, environment, run_robot
 
 SUITE = f"""\
@@ -73,7 +72,6 @@ Result Instead Of A Failure
     Execute Through Private Backend
     Backend Should Have Failed Within    10
 """
-MARK = "PHASE_2_KEYWORDS"
 
 
 @pytest.fixture(scope="module")
@@ -85,16 +83,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RobotRun:
     done = run_robot(folder / "results", suites=suite, environ=environment(**{MARK: mark}))
     assert not marked(mark)
     return done
-
-
-def marked(mark: str) -> list[psutil.Process]:
-    """Return the processes that have a mark in their environment."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if process.environ().get(MARK) == mark:
-                found.append(process)
-    return found
 
 
 @pytest.mark.parametrize(

@@ -90,13 +90,26 @@ def test_nothing_happened() -> None:
     }
 
 
-def test_fallback_stands_out() -> None:
+def test_fallback_stands_out_with_its_reasons() -> None:
     degraded = Provenance("local", degraded="the pool is out of order")
-    record = record_of(result_of(), result_of(provenance=degraded))
+    full = Provenance("local", degraded="the pool is full")
+    record = record_of(result_of(), *[result_of(provenance=degraded)] * 2)
+    record.note(result_of(provenance=full))
+    assert record.degraded == {"the pool is out of order": 2, "the pool is full": 1}
     values = record.metadata()
-    assert values["Fallback"].startswith("*1 of 2 executions were answered by a fallback")
+    assert values["DEGRADED"].startswith("*3 of 4 executions were answered by a fallback")
+    assert "- 2 executions: the pool is out of order" in values["DEGRADED"]
+    assert "- 1 execution: the pool is full" in values["DEGRADED"]
     assert "DEGRADED: the pool is out of order" in values["Answered by"]
-    assert "<b>" in html_format(values["Fallback"])
+    assert "<b>" in html_format(values["DEGRADED"])
+
+
+def test_reasons_of_fallbacks_stay_bounded() -> None:
+    record = RunRecord()
+    for number in range(1000):
+        record.note(result_of(provenance=Provenance("local", degraded=f"reason {number}")))
+    assert len(record.degraded) <= 51
+    assert sum(record.degraded.values()) == 1000
 
 
 def test_faults_and_refusals_are_counted_apart() -> None:

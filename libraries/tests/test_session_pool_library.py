@@ -9,12 +9,14 @@ from pathlib import Path
 import psutil
 import pytest
 
+from codewitness.execution.model import PlatformFault
 from codewitness.target.private_pool import PrivatePool, output_of
+from codewitness.target.session_files import Generation, SessionFiles
 from tests.robot_runs import PROJECT, RobotRun, StartedRobot, run_robot, wait_until
 
 SUITE = f"""\
 *** Settings ***
-Resource    {PROJECT}/resources/session_pool.resource
+Resource    {PROJECT}/resources/session_files.resource
 Library     Collections
 
 *** Test Cases ***
@@ -99,6 +101,96 @@ Unusable Options
 Expectation Without A Call
     Share Session Pool    max_sessions=2
     Session Should Be New
+
+Wait For Nothing
+    Share Session Pool    max_sessions=2
+    Wait For Program
+
+Source Is Too Long For The Container
+    Share Session Pool    max_sessions=2
+    Large Source Should Arrive Unchanged    alice    size=200000
+
+Output Is Cut
+    Share Session Pool    max_sessions=2
+    Large Output Should Arrive Unchanged    alice    size=2000000
+
+Expired Tokens
+    Share Session Pool    max_sessions=2
+    Call As A New Caller    token_life=-60
+    Execute Over Lives Of Tokens    1
+
+Other Number Of Tokens
+    Share Session Pool    max_sessions=2
+    Call As A New Caller
+    Execute With One Identifier    2
+    Tokens Fetched Should Be    2
+
+Other Content
+    Share Session Pool    kind=python
+    Upload Text    alice    a.txt    uploaded
+    Execute In Session    alice    open("/mnt/data/a.txt", "w").write("changed")
+    File Should Come Back    alice    a.txt
+
+Nothing To Download
+    Share Session Pool    kind=python
+    File Should Hold    alice    a.txt    anything
+
+Other Size
+    Share Session Pool    kind=python
+    Upload Text    alice    a.txt    uploaded
+    Execute In Session    alice    open("/mnt/data/a.txt", "w").write("")
+    File Should Be Described    alice    a.txt
+
+File Is Not Listed
+    Share Session Pool    kind=python
+    Upload Text    alice    a.txt    uploaded
+    Delete File    alice    a.txt
+    File Should Be Listed    alice    a.txt
+
+Other Files
+    Share Session Pool    kind=python
+    Upload Text    alice    a.txt    uploaded
+    Files Listed Should Be    alice    b.txt
+
+Nothing To Delete
+    Share Session Pool    kind=python
+    Use Generation    A
+    Delete File    alice    a.txt
+
+File Is There
+    Share Session Pool    kind=python
+    Upload Text    alice    a.txt    uploaded
+    File Should Be Missing    alice    a.txt
+
+Name That No File May Have
+    Share Session Pool    kind=python
+    Upload Text    alice    a?b    uploaded
+
+Upload That Is Not Too Large
+    Share Session Pool    kind=python
+    Try To Upload    alice    megabytes=1
+    Upload Should Be Refused As Too Large
+
+Program Does Not Run
+    Share Session Pool    kind=python
+    Program Should Be Running    alice    within=0.1
+
+Success Is No Failure
+    Share Session Pool    kind=python
+    Execute In Session    alice    print(1)
+    Program Should Have Failed    Execution aborted
+
+Other Failure
+    Share Session Pool    kind=python
+    Execute In Session    alice    1/0
+    Program Should Have Failed    Execution aborted
+
+Other Cause Of A Failure
+    Share Session Pool    kind=python
+    Start Program In Session    alice    run_until_told.py    time_limit=5
+    Move Pool Clock    6
+    Wait For Program
+    Failure Should Be Explained    L2    more time
 """
 
 MESSAGES = {
@@ -119,6 +211,24 @@ MESSAGES = {
     "Nothing Becomes Ready": r"(?s)ready sessions.*\d ready, \d starting after 0\.1 s",
     "Unusable Options": r"(?s)could not be started.*SessionPoolInvalidReadySessionInstances",
     "Expectation Without A Call": r"Begin the test with 'Execute In Session'",
+    "Wait For Nothing": r"Begin with 'Start Program In Session'",
+    "Source Is Too Long For The Container": r"exceeds the limit of 102400 bytes",
+    "Output Is Cut": r"(?s)stdout differs.*Saved.*expected\.bin.*to the byte",
+    "Expired Tokens": r"(?s)PLATFORM FAULT.*401.*token has expired",
+    "Other Number Of Tokens": r"(?s)requests for tokens.*expected 2, got 1",
+    "Other Content": r"(?s)content of a\.txt differs.*uploaded.*changed",
+    "Nothing To Download": r"(?s)download of a\.txt.*HTTP 200.*HTTP 404",
+    "Other Size": r"(?s)file in a description.*a\.txt, 8 bytes.*a\.txt, 0 bytes",
+    "File Is Not Listed": r"(?s)a list with nothing.*a\.txt, 8 bytes.*no such file",
+    "Other Files": r"(?s)files of the session.*b\.txt.*a\.txt",
+    "Nothing To Delete": r"(?s)DELETE of a file.*HTTP 200.*HTTP 404",
+    "File Is There": r"(?s)HTTP 404.*HTTP 200",
+    "Name That No File May Have": r"(?s)400.*file name is not valid",
+    "Upload That Is Not Too Large": r"(?s)refused with.*413.*HTTP 100",
+    "Program Does Not Run": r"(?s)running, and answers.*silent for 0\.1 s",
+    "Success Is No Failure": r"(?s)failed: Execution aborted.*succeeded: \(nothing on stderr\)",
+    "Other Failure": r"(?s)failed: Execution aborted.*failed: Traceback.*ZeroDivisionError",
+    "Other Cause Of A Failure": r"(?s)L2, with the advice 'more time'.*C11",
 }
 
 
@@ -158,6 +268,71 @@ def test_pools_end_with_a_run_that_was_killed(tmp_path: Path) -> None:
         left = psutil.Process(robot.process.pid).children(recursive=True)
         assert left
     wait_until(lambda: not any(map(psutil.Process.is_running, left)), 15, f"still there: {left}")
+
+
+@pytest.fixture(scope="module")
+def interpreters() -> Iterator[PrivatePool]:
+    pool = PrivatePool(["--max-sessions", "9"], kind="python")
+    yield pool
+    pool.close()
+
+
+@pytest.mark.parametrize("generation", ["A", "B"])
+def test_upload_is_refused_before_it_is_sent(
+    interpreters: PrivatePool, generation: Generation
+) -> None:
+    files = SessionFiles(interpreters, generation)
+    assert files.announce("uploader", "small.bin", 1000).status == 100
+    assert files.announce("uploader", "large.bin", 130 << 20).status == 413
+
+
+@pytest.mark.parametrize("generation", ["A", "B"])
+def test_files_are_read_by_one_generation_alone(
+    interpreters: PrivatePool, generation: Generation
+) -> None:
+    files = SessionFiles(interpreters, generation)
+    other = SessionFiles(interpreters, "A" if generation == "B" else "B")
+    answer = files.upload("reader", "a.txt", b"text")
+    assert (files.read_uploaded(answer).name, files.read_uploaded(answer).size) == ("a.txt", 4)
+    listed = files.list("reader")
+    assert list(files.read_list(listed)) == ["a.txt"]
+    with pytest.raises(PlatformFault, match=r"expected a (file|list)"):
+        other.read_uploaded(answer)
+    with pytest.raises(PlatformFault, match="a file of generation"):
+        other.read_list(listed)
+
+
+def test_state_is_told_when_it_is_there(interpreters: PrivatePool) -> None:
+    assert interpreters.wait_until_ready(1, 20).ready == 1
+    assert interpreters.wait_until_ready(3, 0.1).ready == 1
+    code = (PROJECT / "resources/programs/run_until_told.py").read_text(encoding="utf-8")
+    begun = interpreters.begin_call("worker", code)
+    assert "worker" in interpreters.wait_until_active("worker", 20).active
+    assert not begun.done()
+    SessionFiles(interpreters, "B").upload("worker", "end", b"")
+    assert "ended by itself" in output_of(begun.result(20).answer, "python")
+    assert "worker" not in interpreters.wait_until_active("worker", 0.1).active
+
+
+def test_pool_closes_under_a_call() -> None:
+    pool = PrivatePool(kind="python")
+    code = (PROJECT / "resources/programs/run_until_told.py").read_text(encoding="utf-8")
+    begun = pool.begin_call("worker", code)
+    pool.wait_until_active("worker", 20)
+    pool.close()
+    with pytest.raises(PlatformFault):
+        begun.result(0)
+
+
+def test_new_caller_has_no_token(interpreters: PrivatePool) -> None:
+    interpreters.begin_caller(token_lifetime=1000)
+    assert interpreters.count_token_requests() == 0
+    for _ in range(3):
+        interpreters.call("caller", "1")
+    (token,) = interpreters.tokens
+    assert interpreters.count_token_requests() == 1
+    assert 990 < token.age(1) - token.fetched <= 1000
+    interpreters.begin_caller()
 
 
 @pytest.fixture(scope="module")

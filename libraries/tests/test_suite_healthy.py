@@ -147,7 +147,8 @@ def test_every_setting_is_listed_with_its_origin(whole: RobotRun, local: RobotRu
 
 def test_first_line_names_the_target_and_its_origin(whole: RobotRun, local: RobotRun) -> None:
     assert first_line_about_the_target(whole) == (
-        "Target: embedded (default, because neither ENDPOINT nor USE_LOCAL_EXECUTOR is set)"
+        "Target: embedded (default, because none of ENDPOINT, USE_LOCAL_EXECUTOR and "
+        "POOL_MANAGEMENT_ENDPOINT is set)"
     )
     assert first_line_about_the_target(local) == "Target: local (USE_LOCAL_EXECUTOR, environment)"
 

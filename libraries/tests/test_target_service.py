@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
@@ -18,11 +19,12 @@ from codewitness.execution.model import (
     RequestRefused,
     SourceFile,
 )
+from codewitness.execution.piston import PROVENANCE_HEADER
 from codewitness.target.breaker import ServiceDown
 from codewitness.target.service_under_test import ServiceUnderTest
 from codewitness.target.settings import SettingsError, resolve
 from tests.front_door import Call, FrontDoor, Reply
-from tests.scripted_server import ScriptedServer, always, answer, good, in_turn
+from tests.scripted_server import GOOD, ScriptedServer, always, answer, good, in_turn
 
 HELLO = ExecutionRequest("python", (SourceFile(b"print('hi')"),))
 UNAVAILABLE = answer("503 Unavailable", '{"message": "no capacity"}')
@@ -104,6 +106,8 @@ def test_credentials_are_sent_to_the_backend_that_wants_them(
         {"ENDPOINT": "localhost:2000"},
         {"ENDPOINT": "http://h", "DEVIATIONS": "argz"},
         {"ENDPOINT": "https://h", "CA_BUNDLE": "nowhere.pem"},
+        {"POOL_MANAGEMENT_ENDPOINT": "localhost:2000"},
+        {"ENDPOINT": "localhost:2000", "POOL_MANAGEMENT_ENDPOINT": "http://h"},
     ],
 )
 def test_unusable_setting_starts_nothing(given: dict[str, str]) -> None:
@@ -230,6 +234,76 @@ def test_whereabouts_of_a_service_out_of_order_are_not_proven(serve: Serve) -> N
 def test_control_program_gives_an_error_instead_of_raising_it(serve: Serve) -> None:
     with closing(target(ENDPOINT=serve(UNAVAILABLE).url)) as service:
         assert isinstance(service.control("nonce-1"), PlatformFault)
+
+
+def degraded() -> bytes:
+    told = '{"executor": "local", "degraded": "the pool is full"}'
+    return answer("200 OK", json.dumps(GOOD), f"{PROVENANCE_HEADER}: {told}")
+
+
+def test_answer_of_a_fallback_is_a_fault_where_the_pool_is_required(serve: Serve) -> None:
+    url = serve(degraded()).url
+    with closing(target(ENDPOINT=url, REQUIRE_POOL="true")) as service:
+        with pytest.raises(PlatformFault, match=r"pool is required.*the pool is full") as caught:
+            service.execute(HELLO)
+        assert "mend the pool" in caught.value.cause
+        (outcome,) = service.execute_many([HELLO])
+        assert isinstance(outcome, PlatformFault)
+        assert service.record.degraded == {"the pool is full": 2}
+        assert service.record.faults == {FaultKind.PLATFORM_ERROR_AS_RESULT.value: 2}
+
+
+def test_answer_of_a_fallback_is_counted_where_no_pool_is_required(serve: Serve) -> None:
+    with closing(target(ENDPOINT=serve(degraded()).url)) as service:
+        assert service.execute(HELLO).run.stdout == b"hi\n"
+        assert service.record.degraded == {"the pool is full": 1}
+        assert not service.record.faults
+
+
+def test_backend_alone_proves_nothing_about_a_pool(serve: Serve) -> None:
+    server = serve(good())
+    with closing(target(ENDPOINT=server.url)) as service:
+        assert not service.knows_pool
+        testimony = service.testify()
+        assert testimony.in_pool is None
+        assert "POOL_MANAGEMENT_ENDPOINT is not given" in testimony.evidence
+        assert testimony.diagnosis is not None
+        assert "give the pool's URL" in testimony.diagnosis.cure
+    assert not server.requests
+
+
+def test_embedded_flow_proves_that_it_runs_in_its_pool() -> None:
+    with closing(target(REQUIRE_POOL="true")) as service:
+        service.open()
+        assert service.testimony is not None
+        assert service.testimony.in_pool is True
+        assert "run directly in the pool saw" in service.testimony.evidence
+        assert service.whereabouts is service.testimony.whereabouts
+
+
+def test_pool_is_asked_directly_and_left_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    with start_service(["session-pool"]) as pool:
+        for name, value in pool.details["environment"].items():
+            monkeypatch.setenv(name, value)
+        with closing(target(POOL_MANAGEMENT_ENDPOINT=pool.url, MAX_SESSIONS_USED=2)) as service:
+            service.open()
+            assert service.sends_credentials
+            assert service.testimony is not None
+            assert service.testimony.in_pool is True
+            result = service.execute(HELLO)
+            assert result.provenance.session is not None
+            assert result.provenance.session.startswith("run-")
+            assert service.name == f"session pool at {pool.url}/api/v2/"
+        assert str(service.sessions_used) == "1 opened, all stopped at the end"
+
+
+def test_pool_without_a_token_is_not_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential")
+    with (
+        closing(target(POOL_MANAGEMENT_ENDPOINT="http://127.0.0.1:9")) as service,
+        pytest.raises(PlatformFault, match="no token for https"),
+    ):
+        service.open()
 
 
 def test_many_requests_keep_their_places() -> None:

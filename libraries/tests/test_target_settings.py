@@ -16,6 +16,8 @@ from codewitness.target.settings import (
     resolve,
 )
 
+POOL = "https://pool.environment.westeurope.azurecontainerapps.io"
+
 
 def resolved(robot: Mapping[str, Any] | None = None, **environ: str) -> Settings:
     return resolve((robot or {}).get, environ)
@@ -139,10 +141,86 @@ def test_fault_is_for_the_embedded_backend_alone() -> None:
     assert resolved({"FAULT": "stdout-dropped"})["FAULT"] == "stdout-dropped"
 
 
-def test_pool_is_refused_for_now() -> None:
-    message = refusal(POOL_MANAGEMENT_ENDPOINT="https://pool.example")
-    assert "POOL_MANAGEMENT_ENDPOINT=https://pool.example" in message
-    assert "Unset it" in message
+def test_pool_alone_is_the_target_and_is_required() -> None:
+    settings = resolved(POOL_MANAGEMENT_ENDPOINT=POOL)
+    assert settings.kind is TargetKind.POOL
+    assert settings.chosen_by == "POOL_MANAGEMENT_ENDPOINT, environment"
+    assert settings["REQUIRE_POOL"] is True
+    assert settings.entries["REQUIRE_POOL"].origin == "POOL_MANAGEMENT_ENDPOINT is given"
+    assert not settings.through_pool
+
+
+def test_pool_behind_a_backend_is_required_and_named() -> None:
+    settings = resolved({"ENDPOINT": "http://h"}, POOL_MANAGEMENT_ENDPOINT=POOL)
+    assert settings.kind is TargetKind.BACKEND
+    assert settings["REQUIRE_POOL"] is True
+    assert settings.chosen_by == (
+        "ENDPOINT, Robot variable; its pool by POOL_MANAGEMENT_ENDPOINT, environment"
+    )
+
+
+def test_pool_may_be_required_without_its_address() -> None:
+    settings = resolved({"ENDPOINT": "http://h"}, REQUIRE_POOL="true")
+    assert settings.kind is TargetKind.BACKEND
+    assert settings["REQUIRE_POOL"] is True
+    assert resolved(REQUIRE_POOL="true").through_pool
+    assert resolved()["REQUIRE_POOL"] is False
+
+
+def test_pool_that_is_given_is_not_optional() -> None:
+    message = refusal({"REQUIRE_POOL": False}, POOL_MANAGEMENT_ENDPOINT=POOL)
+    assert "REQUIRE_POOL=false (Robot variable)" in message
+    assert f"POOL_MANAGEMENT_ENDPOINT={POOL} (environment)" in message
+
+
+@pytest.mark.parametrize("url", [POOL, "http://[::1", "nonsense"])
+def test_local_executor_contradicts_a_pool(url: str) -> None:
+    message = refusal({"USE_LOCAL_EXECUTOR": True}, POOL_MANAGEMENT_ENDPOINT=url)
+    assert "USE_LOCAL_EXECUTOR=true (Robot variable)" in message
+    assert f"POOL_MANAGEMENT_ENDPOINT={url} (environment)" in message
+    assert "Drop" in message
+
+
+def test_fault_contradicts_a_pool() -> None:
+    message = refusal({"FAULT": "stdout-dropped"}, POOL_MANAGEMENT_ENDPOINT=POOL)
+    assert "FAULT=stdout-dropped" in message
+    assert f"POOL_MANAGEMENT_ENDPOINT is {POOL}" in message
+
+
+@pytest.mark.parametrize(("name", "value"), [("USE_LOCAL_EXECUTOR", "true"), ("FAULT", "stdout")])
+def test_target_without_a_pool_contradicts_requiring_one(name: str, value: str) -> None:
+    message = refusal({"REQUIRE_POOL": "true"}, **{name: value})
+    assert "REQUIRE_POOL=true (Robot variable)" in message
+    assert f"{name}={value} (environment)" in message
+    assert "no session pool" in message
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://westeurope.dynamicsessions.io/subscriptions/s/resourceGroups/g/sessionPools/p",
+        "https://northeurope.acasessions.io/subscriptions/s/resourceGroups/g/sessionPools/p",
+        "http://127.0.0.1:8080/subscriptions/s/resourceGroups/g/sessionPools/p",
+    ],
+)
+@pytest.mark.parametrize("others", [{}, {"ENDPOINT": "http://h"}])
+def test_built_in_pool_is_refused(url: str, others: Mapping[str, str]) -> None:
+    message = refusal(others, POOL_MANAGEMENT_ENDPOINT=url)
+    assert f"POOL_MANAGEMENT_ENDPOINT={url} (environment)" in message
+    assert "does not speak the Piston v2 API" in message
+    assert "custom-container pool" in message
+
+
+@pytest.mark.parametrize(("given", "count"), [("1", 1), (20, 20), (" 600 ", 600), (None, 12)])
+def test_sessions_are_a_whole_number(given: object, count: int) -> None:
+    assert resolved({"MAX_SESSIONS_USED": given})["MAX_SESSIONS_USED"] == count
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "1.5", "many", "²", True, [], "10001"])
+def test_unusable_number_of_sessions_is_refused(given: object) -> None:
+    message = refusal({"MAX_SESSIONS_USED": given})
+    assert f"MAX_SESSIONS_USED is '{given}'" in message
+    assert "whole number" in message
 
 
 @pytest.mark.parametrize("name", CREDENTIAL_VARIABLES)
@@ -154,9 +232,10 @@ def test_credential_as_a_robot_variable_is_refused_without_repeating_it(name: st
     resolved({}, **{name: "canary"})
 
 
+@pytest.mark.parametrize("name", ["ENDPOINT", "POOL_MANAGEMENT_ENDPOINT"])
 @pytest.mark.parametrize("other", [{"USE_LOCAL_EXECUTOR": True}, {"FAULT": "stdout-dropped"}])
-def test_password_in_a_url_is_not_repeated(other: Mapping[str, Any]) -> None:
-    message = refusal({"ENDPOINT": "http://user:canary@host/path", **other})
+def test_password_in_a_url_is_not_repeated(name: str, other: Mapping[str, Any]) -> None:
+    message = refusal({name: "http://user:canary@host/path", **other})
     assert "canary" not in message
     assert "user" not in message
     assert "host" in message

@@ -3,6 +3,7 @@ Documentation    A session pool lets in whoever has the right token, and says no
 ...              what is wrong (Azure dynamic sessions contract, section 5). Tokens are azure-identity's.
 
 Resource         ../../resources/authentication.resource
+Resource         ../../resources/session_pool.resource
 
 Test Tags        contract    phase-2    rehearsal
 
@@ -64,6 +65,20 @@ Refusal Is Told Apart Through A Backend Too
     Use Private Backend
     Execute Through Private Backend
     Diagnosis Should Say    the identity is known but lacks the role
+
+Token Is Fetched Once For Many Calls
+    Share Session Pool
+    Execute With One Identifier    5
+    Execute With A New Identifier Per Call    2
+    Tokens Fetched Should Be    1
+
+Long Run Outlives Its Tokens
+    [Documentation]    Tokens live for two seconds here. A caller that goes on is served, and asks for a new one only
+    ...    when it needs one.
+    Share Session Pool
+    Call As A New Caller    token_life=2
+    Execute Over Lives Of Tokens    3
+    Tokens Fetched Should Be    3
 
 Secrets Reach No File Of The Run
     [Documentation]    Tokens go through keywords, arguments and failure cards, and yet nowhere else.

@@ -59,4 +59,4 @@ Full Built-In Pool Is Diagnosed Likewise
     Execute With A New Identifier Per Call    3
     Calls Served Should Be    2
     Pool Should Have Refused    429    "code": "SessionsCountExceedsLimit"
-    Refusal Should Be Explained    C1    stop sessions after use
+    Refusal Should Be Explained    C4    stop sessions after use

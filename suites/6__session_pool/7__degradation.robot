@@ -1,6 +1,6 @@
 *** Settings ***
 Documentation    When its session pool is out of order, a backend degrades in the open or fails in the open, and comes
-...              back by itself (requirement R3 of the plan). Where code ran is shown by evidence, not by trust.
+...              back by itself (requirement R3 of the plan).
 
 Resource         ../../resources/degradation.resource
 
@@ -10,23 +10,6 @@ Name             Degradation
 
 
 *** Test Cases ***
-Code Ran In The Session That The Backend Names
-    [Documentation]    The program's fingerprint through the backend and directly in the pool agree, and so does the
-    ...    pool's own list of sessions.
-    [Tags]    contract
-    Pool Is Up
-    Use Private Backend
-    Execute Through Private Backend
-    Program Should Have Run In The Pool
-    Session List Should Agree
-
-Backend That Never Asks The Pool Is Told By The Session List
-    [Tags]    contract
-    Pool Is Up
-    Use Private Backend    in_pool=${False}
-    Execute Through Private Backend
-    Run Keyword And Expect Error    *that moved: none*    Session List Should Agree
-
 Backend Uses The Pool Again Once It Is Back
     [Tags]    must
     Pool Is Up

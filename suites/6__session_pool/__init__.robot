@@ -1,5 +1,6 @@
 *** Settings ***
 Documentation    Phase 2 of the test plan: Azure's contract for session pools, rehearsed on private embedded services.
-...              Whatever the target is, these tests never touch it.
+...              Whatever the target is, tests with the tag ``rehearsal`` never touch it; the others ask where it
+...              executes.
 
 Name             6 Session Pool

@@ -101,7 +101,7 @@ class RunRecord:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._executions = 0
-        self._degraded = 0
+        self._degraded: Counter[str] = Counter()
         self._answered_by: Counter[str] = Counter()
         self._faults: Counter[str] = Counter()
         self._refusals = 0
@@ -116,7 +116,8 @@ class RunRecord:
         who = _who(result.provenance)
         with self._lock:
             self._executions += 1
-            self._degraded += result.provenance.degraded is not None
+            if result.provenance.degraded is not None:
+                _count(self._degraded, _line(result.provenance.degraded, 200) or "no reason given")
             _count(self._answered_by, who)
             self._sample(result.elapsed)
 
@@ -157,6 +158,12 @@ class RunRecord:
             return dict(self._faults.most_common())
 
     @property
+    def degraded(self) -> dict[str, int]:
+        """Number of executions that a fallback answered, by its reason."""
+        with self._lock:
+            return dict(self._degraded.most_common())
+
+    @property
     def refusals(self) -> int:
         """Number of requests that the service refused."""
         return self._refusals
@@ -192,10 +199,12 @@ class RunRecord:
         }
         if self._refusals:
             values["Refused requests"] = f"{self._refusals:,}"
-        if self._degraded:
-            values["Fallback"] = (
-                f"*{self._degraded:,} of {_executions(self._executions)} were answered by a "
-                "fallback instead of the executor that was meant*"
+        degraded = self.degraded
+        if degraded:
+            reasons = [f"{_executions(count)}: {reason}" for reason, count in degraded.items()]
+            values["DEGRADED"] = (
+                f"*{sum(degraded.values()):,} of {_executions(self._executions)} were answered by "
+                f"a fallback instead of the executor that was meant*\n{_items(reasons)}"
             )
         return values
 
@@ -221,4 +230,8 @@ def _executions(count: int) -> str:
 
 
 def _listed(lines: Sequence[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines) if len(lines) > 1 else "".join(lines)
+    return _items(lines) if len(lines) > 1 else "".join(lines)
+
+
+def _items(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)

@@ -31,6 +31,11 @@ class EmbeddedFlow:
         return self.services[-1].url
 
     @property
+    def pool(self) -> RunningService | None:
+        """The session pool in this flow, if there is one."""
+        return self.services[0] if len(self.services) > 1 else None
+
+    @property
     def ended(self) -> str | None:
         """Which service has ended by itself, in words, or ``None``."""
         for service in self.services:

@@ -6,21 +6,33 @@ azure-identity. The operator has the control port: time moves, and what the pool
 
 from __future__ import annotations
 
+import http.client
 import json
+import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, urlencode, urlsplit
 
+from codewitness.embedded.identity import IdentityConfig
 from codewitness.embedded.service import RunningService, start_service, without_secrets
 from codewitness.execution.answers import error_in, read_result
 from codewitness.execution.backend import encode_body
-from codewitness.execution.credentials import BackendCredentials
+from codewitness.execution.causes import fault
+from codewitness.execution.credentials import AccessToken, BackendCredentials
 from codewitness.execution.endpoint import parse_endpoint
 from codewitness.execution.http_client import HttpAnswer, HttpCall, HttpClient
-from codewitness.execution.model import ExecutionError, ExecutionRequest, SourceFile
+from codewitness.execution.model import (
+    ExecutionError,
+    ExecutionRequest,
+    ExecutionResult,
+    FaultKind,
+    Provenance,
+    SourceFile,
+    Stage,
+)
 from codewitness.execution.piston import request_to_json
 from codewitness.session_pool.assumed_identity import token_source_of
 from codewitness.session_pool.client import API_VERSION, SessionPoolExecutor
@@ -30,8 +42,10 @@ from codewitness.session_pool.credentials import SCOPE, client_environment
 CALL_WITHIN = 20.0
 """Seconds that one call of a private pool may take."""
 
+_CALLERS = 16
+_GO_ON = b"HTTP/1.1 100"
+
 _JSON = {"Accept": "application/json", "Content-Type": "application/json"}
-_LOOK_AGAIN_AFTER = 0.02
 
 
 @dataclass(frozen=True)
@@ -42,11 +56,30 @@ class PoolState:
         ready: Instances that wait for an identifier.
         starting: Instances that will be ready.
         instances: Number of the instance that serves an identifier, by identifier.
+        active: Identifiers whose sessions serve a request.
     """
 
     ready: int
     starting: int
     instances: Mapping[str, int]
+    active: frozenset[str]
+
+
+@dataclass(frozen=True)
+class FetchedToken:
+    """A token that the caller got, without the token itself.
+
+    Attributes:
+        fetched: When, in seconds since the epoch.
+        expires: When it expires.
+    """
+
+    fetched: float
+    expires: float
+
+    def age(self, part: float) -> float:
+        """Return the moment at which this part of the token's life is over."""
+        return self.fetched + part * (self.expires - self.fetched)
 
 
 @dataclass(frozen=True)
@@ -55,12 +88,14 @@ class SessionCall:
 
     Attributes:
         identifier: Whose session was called.
+        request: What was to be executed.
         answer: What came, whatever its status.
         before: What the pool held before.
         after: What it held afterwards.
     """
 
     identifier: str
+    request: ExecutionRequest
     answer: HttpAnswer
     before: PoolState
     after: PoolState
@@ -84,6 +119,12 @@ class PrivatePool:
         kind: Containers with a Piston server, or the built-in Python interpreter.
         environment: Variables that the pool's process has besides those of this one.
 
+    Attributes:
+        kind: As given.
+        url: Base URL.
+        client: Calls the pool as any caller does.
+        tokens: Tokens that this caller got, in order.
+
     Raises:
         ServiceNotStarted: It did not become ready.
     """
@@ -104,15 +145,19 @@ class PrivatePool:
         )
         told = self._service.details
         self.url = self._service.url
-        self.client = SessionPoolExecutor(
-            self.url,
-            credentials=BackendCredentials(
-                scope=SCOPE, token_source=token_source_of(told["environment"])
-            ),
-            deadline=CALL_WITHIN,
-        )
+        self._callers = ThreadPoolExecutor(_CALLERS, "session")
         self._control = HttpClient(parse_endpoint(told["control_url"]))
         self._control_endpoint = parse_endpoint(told["control_url"])
+        self._begin_caller(0)
+
+    def _begin_caller(self, earlier_requests: int) -> None:
+        self.tokens: list[FetchedToken] = []
+        self._earlier_requests = earlier_requests
+        self._fetch_token = token_source_of(self._service.details["environment"])
+        self._credentials = BackendCredentials(scope=SCOPE, token_source=self._fetch)
+        self.client = SessionPoolExecutor(
+            self.url, credentials=self._credentials, deadline=CALL_WITHIN
+        )
 
     @property
     def name(self) -> str:
@@ -126,15 +171,34 @@ class PrivatePool:
         urls = [self.url, told["control_url"], told["environment"]["IDENTITY_ENDPOINT"]]
         return [f"{urlsplit(url).hostname} {urlsplit(url).port}" for url in urls]
 
-    def call(self, identifier: str, code: str, stdin: str = "") -> SessionCall:
+    def call(
+        self, identifier: str, code: str, stdin: str = "", time_limit: int | None = None
+    ) -> SessionCall:
         """Run a Python program in the session of an identifier.
+
+        Args:
+            identifier: Whose session it is.
+            code: Source of the program.
+            stdin: What the program can read; an interpreter gives it nothing.
+            time_limit: Seconds that an interpreter shall let it run; its own limit if ``None``.
 
         Raises:
             PlatformFault: There was no complete answer.
         """
+        return self.begin_call(identifier, code, stdin, time_limit).result()
+
+    def begin_call(
+        self, identifier: str, code: str, stdin: str = "", time_limit: int | None = None
+    ) -> Future[SessionCall]:
+        """Run a Python program without waiting for its end; arguments and errors as above."""
+        request = _request(code, stdin)
         before = self.state()
-        answer = self._send(identifier, code, stdin)
-        return SessionCall(identifier, answer, before, self.state())
+
+        def call() -> SessionCall:
+            answer = self._send(identifier, request, time_limit)
+            return SessionCall(identifier, request, answer, before, self.state())
+
+        return self._callers.submit(call)
 
     def call_together(self, programs: Mapping[str, str]) -> list[SessionCall]:
         """Run one Python program for each identifier, all at once.
@@ -142,19 +206,19 @@ class PrivatePool:
         Raises:
             PlatformFault: There was no complete answer to one of them.
         """
+        requests = {identifier: _request(code) for identifier, code in programs.items()}
         before = self.state()
-        with ThreadPoolExecutor(max(1, len(programs)), "session") as threads:
-            answers = list(threads.map(self._send, programs, programs.values()))
+        answers = list(self._callers.map(self._send, requests, requests.values()))
         after = self.state()
         return [
-            SessionCall(identifier, answer, before, after)
-            for identifier, answer in zip(programs, answers, strict=True)
+            SessionCall(identifier, request, answer, before, after)
+            for (identifier, request), answer in zip(requests.items(), answers, strict=True)
         ]
 
     def stop_session(self, identifier: str) -> HttpAnswer:
         """Ask the pool to end a session and return the answer, whatever it is."""
         if self.kind == "python":
-            return self._operate("DELETE", "session", identifier)
+            return self.operate("DELETE", "session", identifier)
         query = urlencode({"api-version": API_VERSION, "identifier": identifier})
         return self.client.exchange("POST", f"/.management/stopSession?{query}", body=b"")
 
@@ -170,26 +234,127 @@ class PrivatePool:
         """Return what the pool holds now."""
         return _read_state(self._ask(HttpCall("GET", self._control_endpoint.url("/state"))))
 
-    def wait_for(self, holds: Callable[[PoolState], bool], within: float) -> PoolState:
-        """Return the state as soon as something holds, or the last one after ``within`` seconds."""
-        deadline = time.monotonic() + within
-        while not holds(state := self.state()) and time.monotonic() < deadline:
-            time.sleep(_LOOK_AGAIN_AFTER)
-        return state
+    def wait_until_ready(self, count: int, within: float) -> PoolState:
+        """Return the state once so many instances are ready, or the last one when time is up."""
+        return _read_state(self._order("wait", {"ready": count, "within": within}))
+
+    def wait_until_active(self, identifier: str, within: float) -> PoolState:
+        """Return the state once a session serves a request, or the last one when time is up."""
+        return _read_state(self._order("wait", {"active": identifier, "within": within}))
+
+    def begin_caller(self, token_lifetime: float = IdentityConfig.lifetime) -> None:
+        """Call the pool from here on as somebody new, who has no token yet.
+
+        Args:
+            token_lifetime: Seconds that the tokens live which the identity service gives from
+                now on.
+        """
+        self.client.close()
+        self._order("identity", {"lifetime": token_lifetime})
+        self._begin_caller(self._count_token_requests())
+
+    def count_token_requests(self) -> int:
+        """Return how often the identity service was asked since this caller began."""
+        return self._count_token_requests() - self._earlier_requests
+
+    def _count_token_requests(self) -> int:
+        answer = self._ask(HttpCall("GET", self._control_endpoint.url("/identity")))
+        return len(json.loads(answer.body))
 
     def close(self) -> None:
         """End the pool with everything that runs in it."""
-        # The sessions end with their pool.
+        # The sessions end with their pool, and calls that are still waited for with them.
+        self._service.stop()
+        self._callers.shutdown(cancel_futures=True)
         self._control.close()
         self.client.close()
-        self._service.stop()
 
-    def _send(self, identifier: str, code: str, stdin: str = "") -> HttpAnswer:
+    def operate(
+        self,
+        method: str,
+        operation: str,
+        identifier: str,
+        body: bytes | None = None,
+        *,
+        version: str = API_VERSION,
+        content_type: str = "application/json",
+    ) -> HttpAnswer:
+        """Call an operation of a built-in pool and return the answer, whatever it is.
+
+        Args:
+            method: HTTP method.
+            operation: Path below the pool's, percent-encoded, such as ``files/a%20b/content``;
+                it may have a query.
+            identifier: Whose session it is about.
+            body: Body of the request, or ``None`` for none.
+            version: API version of the operation.
+            content_type: Media type of the body.
+
+        Raises:
+            PlatformFault: There was no complete answer.
+        """
+        headers = {"Content-Type": content_type} if body is not None else {}
+        path = self._operation_path(operation, identifier, version)
+        return self.client.exchange(method, path, body=body, headers=headers)
+
+    def announce(
+        self, operation: str, identifier: str, length: int, *, version: str, content_type: str
+    ) -> HttpAnswer:
+        """Announce a POST with a body of some length, and return the answer before it is sent.
+
+        The request says ``Expect: 100-continue``, so the pool may refuse it before the body.
+        Status 100 says that it wants the body.
+
+        Raises:
+            PlatformFault: There was no answer.
+        """
+        address = urlsplit(self.url)
+        path = self._operation_path(operation, identifier, version)
+        connection = http.client.HTTPConnection(
+            address.hostname or "", address.port, timeout=CALL_WITHIN
+        )
+        call = HttpCall("POST", f"{address.scheme}://{address.netloc}{path}")
+        started = time.perf_counter()
+        try:
+            connection.putrequest("POST", path)
+            for name, value in {
+                **self._credentials.fetch_headers(),
+                "Content-Type": content_type,
+                "Content-Length": str(length),
+                "Expect": "100-continue",
+            }.items():
+                connection.putheader(name, value)
+            connection.endheaders()
+            # http.client would skip this answer and wait for the one to the body.
+            if connection.sock.recv(len(_GO_ON), socket.MSG_PEEK) == _GO_ON:
+                return HttpAnswer(100, "Continue", {}, b"", time.perf_counter() - started, call)
+            answer = connection.getresponse()
+            body = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            elapsed = time.perf_counter() - started
+            detail = f"no answer to the announcement of {length} bytes: {error}"
+            raise fault(FaultKind.TIMEOUT, detail, elapsed=elapsed) from error
+        finally:
+            connection.close()
+        elapsed = time.perf_counter() - started
+        headers = cast("Mapping[str, str]", answer.headers)
+        return HttpAnswer(answer.status, answer.reason, headers, body, elapsed, call)
+
+    def _operation_path(self, operation: str, identifier: str, version: str) -> str:
+        query = urlencode({"api-version": version, "identifier": identifier})
+        joint = "&" if "?" in operation else "?"
+        return f"{urlsplit(self.url).path}/{operation}{joint}{query}"
+
+    def _send(
+        self, identifier: str, request: ExecutionRequest, time_limit: int | None = None
+    ) -> HttpAnswer:
         if self.kind == "python":
-            body = {"codeInputType": "Inline", "executionType": "Synchronous", "code": code}
-            return self._operate("POST", "executions", identifier, json.dumps(body).encode())
-        files = (SourceFile(code.encode()),)
-        request = ExecutionRequest("python", files, stdin=stdin.encode())
+            code = request.files[0].content.decode()
+            body: dict[str, Any] = {"code": code, "codeInputType": "Inline"}
+            body["executionType"] = "Synchronous"
+            if time_limit is not None:
+                body["timeoutInSeconds"] = time_limit
+            return self.operate("POST", "executions", identifier, json.dumps(body).encode())
         return self.client.exchange(
             "POST",
             f"execute?identifier={quote(identifier, safe='')}",
@@ -197,12 +362,10 @@ class PrivatePool:
             headers=_JSON,
         )
 
-    def _operate(
-        self, method: str, operation: str, identifier: str, body: bytes | None = None
-    ) -> HttpAnswer:
-        query = urlencode({"api-version": API_VERSION, "identifier": identifier})
-        path = f"{urlsplit(self.url).path}/{operation}?{query}"
-        return self.client.exchange(method, path, body=body, headers=_JSON if body else {})
+    def _fetch(self, scope: str) -> AccessToken:
+        token = self._fetch_token(scope)
+        self.tokens.append(FetchedToken(time.time(), token.expires_on))
+        return token
 
     def _order(self, what: str, body: Mapping[str, Any]) -> HttpAnswer:
         url = self._control_endpoint.url(f"/{what}")
@@ -216,21 +379,41 @@ class PrivatePool:
         return answer
 
 
+def result_of(answer: HttpAnswer, kind: Kind) -> ExecutionResult:
+    """Return what an answer says about a program.
+
+    An interpreter has no exit codes; 1 stands for a call that failed.
+
+    Raises:
+        ExecutionError: The answer is not a program's result.
+    """
+    if kind == "custom-container":
+        return read_result(answer, executor="session pool", credentials="a token")
+    error: ExecutionError | None = error_in(answer)
+    if error is not None:
+        raise error
+    told = json.loads(answer.body)
+    code = {"Succeeded": 0, "Failed": 1}.get(told["status"])
+    if code is None:
+        detail = f"the execution is {told['status']}, neither Succeeded nor Failed"
+        raise fault(FaultKind.BAD_ANSWER, detail, status=answer.status, body=answer.text[:2000])
+    stdout, stderr = (told["result"][name].encode() for name in ("stdout", "stderr"))
+    run = Stage(stdout, stderr, code=code)
+    return ExecutionResult("python", "3", run, provenance=Provenance("session pool"))
+
+
 def output_of(answer: HttpAnswer, kind: Kind) -> str:
     """Return what a program wrote to stdout, followed by its stderr if it failed.
 
     Raises:
         ExecutionError: The answer is not a program's result.
     """
-    if kind == "custom-container":
-        run = read_result(answer, executor="session pool", credentials="a token").run
-        failed = run.stderr if run.code else b""
-        return (run.stdout + failed).decode("utf-8", "replace")
-    error: ExecutionError | None = error_in(answer)
-    if error is not None:
-        raise error
-    result = json.loads(answer.body)["result"]
-    return f"{result['stdout']}{result['stderr']}"
+    run = result_of(answer, kind).run
+    return (run.stdout + (run.stderr if run.code else b"")).decode("utf-8", "replace")
+
+
+def _request(code: str, stdin: str = "") -> ExecutionRequest:
+    return ExecutionRequest("python", (SourceFile(code.encode()),), stdin=stdin.encode())
 
 
 def _read_state(answer: HttpAnswer) -> PoolState:
@@ -239,4 +422,5 @@ def _read_state(answer: HttpAnswer) -> PoolState:
         ready=told["instances"]["ready"],
         starting=told["instances"]["starting"],
         instances={it["identifier"]: it["instance"] for it in told["sessions"]},
+        active=frozenset(it["identifier"] for it in told["sessions"] if it["state"] == "active"),
     )

@@ -8,12 +8,16 @@ where they are used (:mod:`codewitness.execution.credentials`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
+from urllib.parse import urlsplit
 
 from codewitness.execution.credentials import CREDENTIAL_VARIABLES
 from codewitness.execution.redaction import redact
+
+_POOL = "POOL_MANAGEMENT_ENDPOINT"
+_MOST_SESSIONS = 10_000
 
 
 class SettingsError(ValueError):
@@ -26,6 +30,7 @@ class TargetKind(Enum):
     EMBEDDED = "embedded"
     LOCAL = "local"
     BACKEND = "backend"
+    POOL = "session pool"
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,28 @@ def _seconds(name: str, value: Any) -> float:
     return seconds
 
 
+def _count(name: str, value: Any) -> int:
+    text = "" if isinstance(value, bool) else str(value).strip()
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= _MOST_SESSIONS):
+        raise SettingsError(
+            f"{name} is '{value}'; give a whole number from 1 to {_MOST_SESSIONS:,}."
+        )
+    return int(text)
+
+
+def _concurrency(name: str, value: Any) -> int:
+    return 0 if value == 0 or str(value).strip() == "0" else _count(name, value)
+
+
+def _submissions(name: str, value: Any) -> str:
+    text = str(value).strip().lower()
+    if text not in ("accepted", "all"):
+        raise SettingsError(
+            f"{name} is '{value}'; use accepted (one that solves each problem) or all."
+        )
+    return text
+
+
 def _names(name: str, value: Any) -> tuple[str, ...]:
     items = value.split(",") if isinstance(value, str) else value
     if isinstance(items, Mapping) or not hasattr(items, "__iter__"):
@@ -91,13 +118,20 @@ def _names(name: str, value: Any) -> tuple[str, ...]:
 KNOWN_SETTINGS: Mapping[str, _Known] = {
     "ENDPOINT": _Known("", _text, "backend under test; empty for the embedded one"),
     "USE_LOCAL_EXECUTOR": _Known(False, _flag, "Phase 1 of the plan: embedded backend, no pool"),
-    "POOL_MANAGEMENT_ENDPOINT": _Known("", _text, "session pool under test"),
+    "POOL_MANAGEMENT_ENDPOINT": _Known(
+        "", _text, "session pool under test, or behind the backend when ENDPOINT is given, too"
+    ),
+    "REQUIRE_POOL": _Known(False, _flag, "fail unless code runs in the pool's sessions"),
+    "MAX_SESSIONS_USED": _Known(12, _count, "sessions that a run may open in the pool given"),
     "REQUEST_DEADLINE": _Known(30.0, _seconds, "seconds that one request may take in all"),
     "VERIFY_TLS": _Known(True, _flag, "check the server's certificate"),
     "CA_BUNDLE": _Known("", _text, "file with the certificate authorities to trust"),
     "DEVIATIONS": _Known((), _names, "capabilities that this service is known not to have"),
     "FAULT": _Known("", _text, "fault to build into the embedded backend"),
     "TEST_CASES": _Known("", _text, "folder of test cases; empty for this project's own"),
+    "CASES": _Known((), _names, "patterns of the test cases to run; all when empty"),
+    "SUBMISSIONS": _Known("accepted", _submissions, "programs run on test cases: accepted, or all"),
+    "CONCURRENCY": _Known(0, _concurrency, "test cases executed at once; found when 0"),
     "KNOWN_ISSUES": _Known("", _text, "file of known issues; empty for this project's own"),
 }
 
@@ -116,6 +150,8 @@ class Settings:
         """The flow under test that these settings choose."""
         if self["ENDPOINT"]:
             return TargetKind.BACKEND
+        if self["POOL_MANAGEMENT_ENDPOINT"]:
+            return TargetKind.POOL
         return TargetKind.LOCAL if self["USE_LOCAL_EXECUTOR"] else TargetKind.EMBEDDED
 
     @property
@@ -129,10 +165,17 @@ class Settings:
         name = {
             TargetKind.BACKEND: "ENDPOINT",
             TargetKind.LOCAL: "USE_LOCAL_EXECUTOR",
+            TargetKind.POOL: _POOL,
         }.get(self.kind)
         if name is None:
-            return "default, because neither ENDPOINT nor USE_LOCAL_EXECUTOR is set"
-        return f"{name}, {self.entries[name].origin}"
+            return (
+                "default, because none of ENDPOINT, USE_LOCAL_EXECUTOR and "
+                "POOL_MANAGEMENT_ENDPOINT is set"
+            )
+        chosen = f"{name}, {self.entries[name].origin}"
+        if self[_POOL] and name != _POOL:
+            chosen += f"; its pool by {_POOL}, {self.entries[_POOL].origin}"
+        return chosen
 
 
 def resolve(robot_value: Callable[[str], Any], environ: Mapping[str, str]) -> Settings:
@@ -153,9 +196,22 @@ def resolve(robot_value: Callable[[str], Any], environ: Mapping[str, str]) -> Se
         if given is None or given == "":
             given, origin = known.default, "default"
         entries[name] = Setting(name, known.convert(name, given), origin, known.meaning)
-    settings = Settings(entries)
+    settings = Settings(_with_required_pool(entries))
     _check(settings, robot_value)
     return settings
+
+
+def _with_required_pool(entries: dict[str, Setting]) -> dict[str, Setting]:
+    """Require the pool that is given: whoever names it wants to know that code runs there."""
+    required = entries["REQUIRE_POOL"]
+    if not entries[_POOL].value or required.value:
+        return entries
+    if required.origin != "default":
+        raise SettingsError(
+            f"REQUIRE_POOL=false ({required.origin}) and {_given(entries[_POOL])} contradict each "
+            f"other: the pool is given so that code is seen to run there. Drop one of them."
+        )
+    return {**entries, "REQUIRE_POOL": replace(required, value=True, origin=f"{_POOL} is given")}
 
 
 def _check(settings: Settings, robot_value: Callable[[str], Any]) -> None:
@@ -165,26 +221,60 @@ def _check(settings: Settings, robot_value: Callable[[str], Any]) -> None:
                 f"{name} was given as a Robot variable, which Robot and pabot write to files. "
                 f"Set it in the environment instead: export {name}=…"
             )
-    endpoint = settings.entries["ENDPOINT"]
-    if endpoint.value:
-        if settings["USE_LOCAL_EXECUTOR"]:
-            local = settings.entries["USE_LOCAL_EXECUTOR"]
-            raise SettingsError(
-                f"USE_LOCAL_EXECUTOR=true ({local.origin}) and ENDPOINT={_shown(endpoint.value)} "
-                f"({endpoint.origin}) contradict each other. Drop USE_LOCAL_EXECUTOR to test "
-                f"the backend, or ENDPOINT to test locally."
-            )
-        if settings["FAULT"]:
-            raise SettingsError(
-                f"FAULT={settings['FAULT']} works on the embedded backend only, but ENDPOINT is "
-                f"{_shown(endpoint.value)}. Drop one of them."
-            )
-    if settings["POOL_MANAGEMENT_ENDPOINT"]:
+    _check_target(settings)
+    pool = settings.entries[_POOL]
+    if _is_built_in(pool.value):
         raise SettingsError(
-            f"POOL_MANAGEMENT_ENDPOINT={_shown(settings['POOL_MANAGEMENT_ENDPOINT'])}: testing a "
-            f"session pool directly is not built yet. Unset it, and give the pool's backend as "
-            f"ENDPOINT."
+            f"{_given(pool)} is the address of a built-in interpreter pool, which does not speak "
+            f"the Piston v2 API that this suite tests. Give a custom-container pool, such as "
+            f"https://<pool>.<environment>.<region>.azurecontainerapps.io, or, for a backend in "
+            f"front of the built-in one, ENDPOINT alone."
         )
+
+
+def _check_target(settings: Settings) -> None:
+    local = settings.entries["USE_LOCAL_EXECUTOR"]
+    for name, tested in (("ENDPOINT", "the backend"), (_POOL, "the pool")):
+        url = settings.entries[name]
+        if url.value and local.value:
+            raise SettingsError(
+                f"USE_LOCAL_EXECUTOR=true ({local.origin}) and {_given(url)} contradict each "
+                f"other. Drop USE_LOCAL_EXECUTOR to test {tested}, or {name} to test locally."
+            )
+        if url.value and settings["FAULT"]:
+            raise SettingsError(
+                f"FAULT={settings['FAULT']} works on the embedded backend only, but {name} is "
+                f"{_shown(url.value)}. Drop one of them."
+            )
+    required = settings.entries["REQUIRE_POOL"]
+    for name in ("USE_LOCAL_EXECUTOR", "FAULT"):
+        if required.value and settings[name]:
+            raise SettingsError(
+                f"REQUIRE_POOL=true ({required.origin}) and {name}={_as_typed(settings[name])} "
+                f"({settings.entries[name].origin}) contradict each other: that target has no "
+                f"session pool. Drop one of them."
+            )
+
+
+def _is_built_in(url: str) -> bool:
+    """Tell whether a URL has the form of a built-in pool's, also of the older one."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    return (
+        host.endswith((".dynamicsessions.io", ".acasessions.io"))
+        or "/sessionpools/" in parts.path.lower()
+    )
+
+
+def _given(setting: Setting) -> str:
+    return f"{setting.name}={_shown(setting.value)} ({setting.origin})"
+
+
+def _as_typed(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _shown(url: str) -> str:

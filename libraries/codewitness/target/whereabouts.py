@@ -17,7 +17,7 @@ from codewitness.execution.model import (
 
 # Every fact on its own, because a sandbox may forbid any of them.
 _FINGERPRINT = """\
-import json, os, platform
+import json, os, platform, sys, time
 
 def told(ask):
     try:
@@ -37,8 +37,12 @@ print(json.dumps({
     "uid": told(lambda: os.getuid()),
     "pid": told(os.getpid),
     "first": first_line("/proc/1/comm"),
-}))
+    "interpreter": told(lambda: sys.executable),
+    "system": first_line("/etc/os-release"),
+}), flush=True)
+time.sleep(%s)
 """
+_SAME_IN_ONE_POOL = ("kernel", "system", "python", "interpreter", "uid", "first")
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
@@ -60,9 +64,14 @@ class Whereabouts:
     provenance: Provenance | None = None
 
 
-def fingerprint_request(nonce: str) -> ExecutionRequest:
-    """Return the program that looks where it is; its output stays below 1,000 characters."""
-    return ExecutionRequest("python", (SourceFile((_FINGERPRINT % nonce).encode()),))
+def fingerprint_request(nonce: str, *, lasting: float = 0) -> ExecutionRequest:
+    """Return the program that looks where it is; its output stays below 1,000 characters.
+
+    Args:
+        nonce: What it prints besides.
+        lasting: Seconds that it goes on, to be seen meanwhile.
+    """
+    return ExecutionRequest("python", (SourceFile((_FINGERPRINT % (nonce, lasting)).encode()),))
 
 
 def read_whereabouts(result: ExecutionResult, nonce: str) -> Whereabouts:
@@ -88,6 +97,28 @@ def read_whereabouts(result: ExecutionResult, nonce: str) -> Whereabouts:
     else:
         evidence = f"not proven (no boot id to compare){told}; program saw {seen}"
     return Whereabouts(evidence, here, facts, result.provenance)
+
+
+def differences(one: Whereabouts, other: Whereabouts) -> dict[str, tuple[Any, Any]]:
+    """Return the facts that differ although both programs ran in sessions of one pool.
+
+    All sessions of a pool have its image and its kind of host. What a session has of its own,
+    such as its host name, and which machine carries it, may differ.
+    """
+    return {
+        fact: (one.facts.get(fact), other.facts.get(fact))
+        for fact in _SAME_IN_ONE_POOL
+        if one.facts.get(fact) != other.facts.get(fact)
+    }
+
+
+def alike(one: Whereabouts, other: Whereabouts) -> str:
+    """Say what two programs both saw, of what is the same in all sessions of a pool."""
+    shared = [f"{fact} {one.facts[fact]}" for fact in _SAME_IN_ONE_POOL if one.facts.get(fact)]
+    boots = one.facts.get("boot"), other.facts.get("boot")
+    if boots[0] and boots[0] == boots[1]:
+        shared.append("the same boot of the kernel")
+    return ", ".join(shared)
 
 
 def _told(provenance: Provenance) -> str:

@@ -1,0 +1,252 @@
+"""Walks along real deployments, sound and broken ones, each stopping where it must."""
+
+from __future__ import annotations
+
+import json
+import socket
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from codewitness.embedded.service import RunningService, start_service, without_secrets
+from codewitness.execution.credentials import TokenSource
+from codewitness.reporting.walk import LinkState, Walk
+from codewitness.session_pool.assumed_identity import token_source_of
+from codewitness.session_pool.credentials import EXECUTOR_ROLE, client_environment
+from codewitness.target.deployment_walk import Deployment, walk_deployment
+from codewitness.target.walk_findings import WANTED
+
+SOUND_POOL = ("pool reachable", "token", "role", "pool request", "target port", "free session")
+
+
+@dataclass(frozen=True)
+class Deployments:
+    """Broken and sound deployments of one process, and a backend in front of the sound pool."""
+
+    service: RunningService
+    backend: RunningService
+
+    def url(self, name: str) -> str:
+        url: str = self.service.details["deployments"][name]
+        return url
+
+    @property
+    def tokens(self) -> TokenSource:
+        return token_source_of(self.service.details["pools"]["guarded"]["environment"])
+
+    def give_tokens(self, **changes: Any) -> None:
+        control = self.service.details["pools"]["guarded"]["control_url"]
+        wanted = {"audience": None, "roles": [EXECUTOR_ROLE], "lifetime": 3600.0, **changes}
+        request = urllib.request.Request(f"{control}/identity", json.dumps(wanted).encode())
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=30):
+            pass
+
+    def walk(self, backend: str | None = None, pool: str | None = None) -> Walk:
+        return walk_deployment(
+            Deployment(
+                self.url(backend) if backend else None,
+                self.url(pool) if pool else None,
+                token_source=self.tokens,
+            ),
+            link_within=30,
+            within=90,
+        )
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[Deployments]:
+    with start_service(["broken-deployments"], ready_within=60) as service:
+        guarded = service.details["pools"]["guarded"]
+        environment = client_environment(guarded["environment"], without_secrets())
+        with start_service(
+            ["backend", "--pool", guarded["url"]], environment=environment, ready_within=60
+        ) as backend:
+            yield Deployments(service, backend)
+
+
+@pytest.fixture
+def deployments(started: Deployments) -> Iterator[Deployments]:
+    yield started
+    started.give_tokens()
+
+
+def unused_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def states(walk: Walk) -> dict[str, str]:
+    return {link.name: link.state.value for link in walk.links}
+
+
+def stop(walk: Walk) -> tuple[str, tuple[str, ...]]:
+    assert walk.broken is not None, walk.headline
+    return walk.broken.name, walk.broken.rows
+
+
+@pytest.mark.parametrize(
+    ("backend", "link", "rows"),
+    [
+        ("X1", "pool setting", ("X1",)),
+        ("I7", "token", ("I7",)),
+        ("X1-I1", "token", ("I1",)),
+        ("X1-R1", "target port", ("R1", "R2", "R3")),
+        ("X1-C7", "container", ("C7",)),
+        ("X2", "field names", ("X2",)),
+        ("X14", "field names", ("X14",)),
+        ("X3", "real execution", ("X3",)),
+        ("X5", "real execution", ("X5",)),
+        ("X5-constant", "real execution", ("X5",)),
+        ("X9", "real execution", ("X9",)),
+    ],
+)
+def test_backend_stops_the_walk(
+    deployments: Deployments, backend: str, link: str, rows: tuple[str, ...]
+) -> None:
+    walk = deployments.walk(backend)
+    assert stop(walk) == (link, rows)
+    later = list(WANTED)[list(WANTED).index(link) + 1 :]
+    assert all(states(walk)[name] == "not asked" for name in later)
+
+
+@pytest.mark.parametrize(
+    ("pool", "link", "rows"),
+    [
+        ("R1", "target port", ("R1", "R2", "R3")),
+        ("C7", "container", ("C7",)),
+        ("interpreter", "pool request", ("R8",)),
+    ],
+)
+def test_pool_stops_the_walk(
+    deployments: Deployments, pool: str, link: str, rows: tuple[str, ...]
+) -> None:
+    walk = deployments.walk(pool=pool)
+    assert stop(walk) == (link, rows)
+    assert {states(walk)[name] for name in ("pool reachable", "token")} == {"passed"}
+
+
+@pytest.mark.parametrize("backend", ["sound", "minimal", "X8"])
+def test_backend_that_works_has_no_broken_link(deployments: Deployments, backend: str) -> None:
+    walk = deployments.walk(backend)
+    assert walk.broken is None, walk.headline
+    assert LinkState.NOT_ASKED not in {link.state for link in walk.links}
+    assert states(walk)["real execution"] == "passed"
+    assert states(walk)["role"] == "not observable from here"
+
+
+@pytest.mark.parametrize("pool", ["guarded", "pool", "C8", "C7-starting"])
+def test_pool_that_works_has_no_broken_link(deployments: Deployments, pool: str) -> None:
+    walk = deployments.walk(pool=pool)
+    assert walk.broken is None, walk.headline
+    passed = {name for name, state in states(walk).items() if state == "passed"}
+    assert passed >= {*SOUND_POOL, "container", "field names", "real execution", "who executed"}
+    if pool == "C7-starting":
+        assert "it was starting" in next(it.seen for it in walk.links if it.name == "container")
+
+
+@pytest.mark.parametrize(
+    ("tokens", "link", "rows", "told"),
+    [
+        ({"audience": "https://other"}, "token", ("I1",), "audience https://other"),
+        ({"lifetime": -60.0}, "token", ("I2",), "expired"),
+        ({"roles": []}, "role", ("I3", "I4", "R9"), "identity "),
+    ],
+)
+def test_token_stops_the_walk(
+    deployments: Deployments,
+    tokens: dict[str, Any],
+    link: str,
+    rows: tuple[str, ...],
+    told: str,
+) -> None:
+    deployments.give_tokens(**tokens)
+    walk = deployments.walk(pool="guarded")
+    assert stop(walk) == (link, rows)
+    assert walk.broken is not None
+    assert told in walk.broken.seen
+    assert "eyJ" not in repr(walk)
+
+
+def test_whole_chain_is_proven_by_the_pool(deployments: Deployments) -> None:
+    walk = walk_deployment(
+        Deployment(
+            deployments.backend.url, deployments.url("guarded"), token_source=deployments.tokens
+        ),
+        link_within=30,
+        within=90,
+    )
+    assert walk.broken is None, walk.headline
+    assert set(states(walk).values()) == {"passed", "not observable from here"}
+    assert [it for it, state in states(walk).items() if state != "passed"] == ["TLS"]
+    assert "the pool's list shows" in walk.links[-1].seen
+
+
+def test_answers_word_counts_where_the_pool_can_not_be_asked(deployments: Deployments) -> None:
+    walk_deployment(Deployment(deployments.backend.url), link_within=30, within=90)
+    # The backend keeps the token that it has; whoever walks gets one without the role.
+    deployments.give_tokens(roles=[])
+    walk = walk_deployment(
+        Deployment(
+            deployments.backend.url, deployments.url("guarded"), token_source=deployments.tokens
+        ),
+        link_within=30,
+        within=90,
+    )
+    assert walk.broken is None, walk.headline
+    assert "the answer's own word" in walk.links[-1].seen
+
+
+def test_silent_fallback(deployments: Deployments) -> None:
+    walk = deployments.walk("sound", "guarded")
+    assert stop(walk) == ("who executed", ("X4",))
+    assert states(walk)["real execution"] == "passed"
+
+
+def test_backend_of_another_pool(deployments: Deployments) -> None:
+    walk = walk_deployment(
+        Deployment(
+            deployments.backend.url, deployments.url("pool"), token_source=deployments.tokens
+        ),
+        link_within=30,
+        within=90,
+    )
+    assert stop(walk) == ("who executed", ("X4",))
+
+
+def test_pool_that_is_down_although_the_backend_answers(deployments: Deployments) -> None:
+    walk = walk_deployment(
+        Deployment(
+            deployments.url("sound"),
+            f"http://127.0.0.1:{unused_port()}",
+            token_source=deployments.tokens,
+        ),
+        link_within=30,
+        within=90,
+    )
+    assert stop(walk) == ("pool reachable", ("N3",))
+    assert walk.broken is not None
+    assert "something else executes them (X4)" in walk.broken.seen
+
+
+def test_pool_is_asked_directly_beside_a_backend_that_fails(deployments: Deployments) -> None:
+    walk = deployments.walk("X2", "guarded")
+    assert stop(walk) == ("field names", ("X2",))
+    assert walk.broken is not None
+    assert "asked directly from here" in walk.broken.seen
+    assert states(walk)["role"] == "passed"
+    # What is to be repeated is what met the broken link.
+    assert deployments.url("X2") in walk.repeat
+
+
+def test_sessions_of_walks_are_stopped(deployments: Deployments) -> None:
+    deployments.walk(pool="pool")
+    control = deployments.service.details["pools"]["pool"]["control_url"]
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(f"{control}/state", timeout=30) as answer:
+        held = json.loads(answer.read())["sessions"]
+    assert [it for it in held if it["identifier"].startswith("walk-")] == []

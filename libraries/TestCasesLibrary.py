@@ -202,7 +202,7 @@ class TestCasesLibrary:
         run_context.require_language(test.submission.program.language)
         for capability in test.needs:
             run_context.require_capability(capability)
-        deadline = run_context.settings()["REQUEST_DEADLINE"]
+        deadline = run_context.service().settings["REQUEST_DEADLINE"]
         expected = f"a result of {' '.join(generated_tests.place_of(test))}"
         try:
             runs = self._open_runner().runs_of(test, 4 * deadline + 60)
@@ -224,7 +224,7 @@ class TestCasesLibrary:
             self._runner = CaseRunner(
                 service.execute,
                 [test for test in self._selected if test.language in listed and _is_able(test)],
-                concurrency=run_context.settings()["CONCURRENCY"] or None,
+                concurrency=service.settings["CONCURRENCY"] or None,
                 validators=self._validators,
             )
         return self._runner

@@ -115,8 +115,8 @@ def _print_embedded(base: Path, rounds: int, count: int) -> None:
         rate / client for rate, client in zip(rates, client_rates, strict=True)
     )
     print(
-        f"Embedded backend, {count} cases, median of {rounds}: {statistics.median(rates):.1f} cases "
-        f"a second; a client that only sends the same requests "
+        f"Embedded backend, {count} cases, median of {rounds}: {statistics.median(rates):.1f} "
+        f"cases a second; a client that only sends the same requests "
         f"{statistics.median(client_rates):.1f}; share {share:.0%}"
     )
 

@@ -15,7 +15,12 @@ from robot.libraries.BuiltIn import BuiltIn
 import generated_tests
 import run_context
 from codewitness import __version__
-from codewitness.execution.model import ExecutionError, PlatformFault, RequestRefused
+from codewitness.execution.model import (
+    ExecutionError,
+    ExecutionResult,
+    PlatformFault,
+    RequestRefused,
+)
 from codewitness.judging.case_tests import CaseTest
 from codewitness.judging.problem import (
     BrokenProblem,
@@ -36,6 +41,9 @@ MOST_SHOWN = 30
 
 LARGE = 64 * 1024
 """Bytes of program and input from which on a refusal may be meant for their length."""
+
+OUTPUT_LIMIT = 1000
+"""Bytes of output from which on a program may have been killed for them: Piston allows 1,024."""
 
 _PROGRESS_EVERY = 5.0
 _LONG_RUN = 100
@@ -114,14 +122,15 @@ class TestCasesLibrary:
         """Fails unless ``program`` is accepted on ``case`` of ``problem``.
 
         Skips the test if the service does not list the program's language, lacks the arguments or
-        further files that it needs, or refuses a request of its length, and if the verdict hangs
-        on the time limit: then the machine may be slow.
+        further files that it needs, refuses a request of its length or takes no output of the
+        expected one's, and if the verdict hangs on the time limit: then the machine may be slow.
         """
         test = self._test(problem, program, case)
         (run,) = self._runs_of(test)
         if run.verdict.is_sensitive:
             run_context.skip(f"INCONCLUSIVE: {run.verdict}.")
         if run.verdict.verdict is not Verdict.AC:
+            _skip_if_cut(test, run)
             self._fail(test, run)
         logger.info(f"{run.verdict}{_time(run)}")
 
@@ -240,6 +249,22 @@ class TestCasesLibrary:
         if isinstance(outcome, ExecutionError):
             run_context.fail_with(outcome, request, f"a result of {place}")
         run_context.fail(_mismatch(run, place), request, outcome)
+
+
+def _skip_if_cut(test: CaseTest, run: CaseRun) -> None:
+    """Skip the test where a limit of the service's own, visible or probable, cut the output."""
+    assert isinstance(test.problem, Problem)
+    if test.problem.limits.output is not None or not isinstance(run.outcome, ExecutionResult):
+        return
+    stage = run.outcome.run
+    # Services of the older kind say no more of it than this.
+    killed = stage.signal == "SIGKILL" and not stage.status
+    expected = run.case.expected.size
+    if stage.status == "OL" or (killed and OUTPUT_LIMIT <= expected > len(stage.stdout)):
+        run_context.skip(
+            f"The service's limit of output is in the way: {expected:,} bytes are expected, "
+            f"{len(stage.stdout):,} came ({stage.ending})."
+        )
 
 
 def _is_able(test: CaseTest) -> bool:

@@ -16,6 +16,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run the suite against every fault of the catalogue, not against some of each group",
     )
+    parser.addoption(
+        "--every-submission",
+        action="store_true",
+        help="judge every submission of test_cases on all cases, not one per problem on samples",
+    )
 
 
 @pytest.fixture(scope="session")

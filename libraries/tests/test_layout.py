@@ -34,7 +34,7 @@ NEIGHBOURS: dict[str, set[str]] = {
     "reporting": {"execution", "measuring", "session_pool"},
     "session_pool": {"execution", "measuring"},
     "embedded": {"execution", "measuring", "session_pool"},
-    "target": {"execution", "measuring", "reporting", "session_pool", "embedded"},
+    "target": {"execution", "judging", "measuring", "reporting", "session_pool", "embedded"},
 }
 NETWORK = {"aiohttp", "azure", "http", "requests", "socket", "ssl", "urllib3"}
 

@@ -1,0 +1,11 @@
+import sys
+from bisect import bisect_right
+
+n, *numbers = map(int, sys.stdin.read().split())
+ordered = []
+count = 0
+for number in numbers:
+    at = bisect_right(ordered, number)
+    count += len(ordered) - at
+    ordered.insert(at, number)
+print(count)

@@ -1,0 +1,16 @@
+import sys
+
+amount, _, *coins = map(int, sys.stdin.read().split())
+before = {0: None}
+for position, coin in enumerate(coins, 1):
+    for reached in range(amount - coin + 1):
+        if reached in before and reached + coin not in before:
+            before[reached + coin] = reached, position
+if amount in before:
+    chosen = []
+    while before[amount]:
+        amount, position = before[amount]
+        chosen.append(position)
+    print(*chosen)
+else:
+    print("impossible")

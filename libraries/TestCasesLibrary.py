@@ -273,13 +273,12 @@ def _is_able(test: CaseTest) -> bool:
 
 def _mismatch(run: CaseRun, place: str) -> Mismatch:
     judged, case = run.verdict, run.case
-    detail = f"{place}: {judged}"
     difference = None if judged.validation is None else judged.validation.difference
     if judged.validation is None or difference is None or judged.run is None:
         subject = {Verdict.RTE: "exit code", Verdict.CE: "compilation"}.get(
             judged.verdict, "verdict"
         )
-        return Mismatch(subject, "is accepted", Verdict.AC.words, str(judged), "", detail)
+        return Mismatch(subject, "is accepted", Verdict.AC.words, str(judged), "", place)
     stream = judged.validation.stream
     expected = case.stderr if stream == "stderr" and case.stderr is not None else case.expected
     at, there = difference.expected_at, difference.received_at
@@ -289,7 +288,7 @@ def _mismatch(run: CaseRun, place: str) -> Mismatch:
         expected.read(),
         judged.run.stderr if stream == "stderr" else judged.run.stdout,
         "",
-        detail,
+        place,
         ((at.line, at.column), (there.line, there.column)),
         rule=difference.rule,
     )

@@ -4,7 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codewitness.measuring.overlap import Interval, Overlap, measure_overlap
+from codewitness.measuring.overlap import (
+    Interval,
+    Overlap,
+    busiest_moment,
+    measure_overlap,
+)
 
 intervals = st.builds(
     lambda start, length: Interval(start, start + length),
@@ -44,3 +49,10 @@ def test_clock_that_does_not_advance_is_refused(end: float) -> None:
 def test_overlap_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one interval"):
         measure_overlap([])
+
+
+@given(st.lists(intervals, min_size=1, max_size=12))
+def test_busiest_moment_is_one_of_the_peak(group: list[Interval]) -> None:
+    moment = busiest_moment(group)
+    crowd = sum(one.start < moment < one.end for one in group)
+    assert crowd == measure_overlap(group).peak

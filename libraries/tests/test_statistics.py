@@ -1,18 +1,111 @@
 from __future__ import annotations
 
+import math
 import random
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from codewitness.measuring.benchmark import Comparison, compare, format_comparisons
+from codewitness.measuring.drift import estimate_trend
 from codewitness.measuring.statistics import (
     Estimate,
     enclosing_ranks,
     estimate_quantile,
+    estimate_share,
     percentile,
 )
+from codewitness.measuring.throughput import estimate_rate
+
+SIMULATIONS = 200
+GROWTH = 0.005
+
+
+def median_of_exponential(choose: random.Random) -> tuple[Estimate, float]:
+    return estimate_quantile([choose.expovariate(1) for _ in range(40)]), math.log(2)
+
+
+def p95_of_lognormal(choose: random.Random) -> tuple[Estimate, float]:
+    times = [choose.lognormvariate(0, 1) for _ in range(300)]
+    return estimate_quantile(times, 0.95), math.exp(1.6448536)
+
+
+def p99_of_mixture(choose: random.Random) -> tuple[Estimate, float]:
+    # One request in 50 is stalled for 1 s to 2 s: half of those are above the quantile.
+    times = [
+        1 + choose.random() if choose.random() < 0.02 else 0.1 * choose.random() for _ in range(600)
+    ]
+    return estimate_quantile(times, 0.99), 1.5
+
+
+def share_of_failures(choose: random.Random) -> tuple[Estimate, float]:
+    return estimate_share(sum(choose.random() < 0.02 for _ in range(400)), 400), 0.02
+
+
+def rate_of_poisson(choose: random.Random) -> tuple[Estimate, float]:
+    moments = [choose.uniform(0, 10) for _ in range(200 + round(choose.gauss(0, 14.14)))]
+    return estimate_rate(moments, 0, 10), 20.0
+
+
+def slope(noise: Callable[[random.Random], float], count: int) -> Simulation:
+    def simulate(choose: random.Random) -> tuple[Estimate, float]:
+        times = sorted(choose.uniform(0, 60) for _ in range(count))
+        values = [1 + GROWTH * moment + noise(choose) for moment in times]
+        return estimate_trend(times, values).slope, GROWTH
+
+    return simulate
+
+
+Simulation = Callable[[random.Random], tuple[Estimate, float]]
+
+
+@pytest.mark.parametrize(
+    "simulate",
+    [
+        median_of_exponential,
+        p95_of_lognormal,
+        p99_of_mixture,
+        share_of_failures,
+        rate_of_poisson,
+        slope(lambda choose: choose.gauss(0, 0.1), 20),
+        slope(lambda choose: choose.expovariate(5), 50),
+        slope(lambda choose: choose.lognormvariate(-2, 1), 300),
+        slope(lambda choose: 0.0 * choose.random(), 300),
+    ],
+)
+def test_intervals_hold_the_truth_in_simulated_sets(simulate: Simulation) -> None:
+    held = 0
+    for seed in range(SIMULATIONS):
+        estimate, truth = simulate(random.Random(seed))
+        assert estimate.low is not None
+        assert estimate.high is not None
+        held += estimate.low - 1e-9 <= truth <= estimate.high + 1e-9
+    assert held >= 0.93 * SIMULATIONS
+
+
+def test_share_of_nothing_seen_is_bounded() -> None:
+    nothing = estimate_share(0, 100)
+    assert (nothing.value, nothing.low) == (0, 0)
+    # Published: 1 - 0.025 ** (1 / n).
+    assert nothing.high == pytest.approx(1 - 0.025**0.01)
+    everything = estimate_share(100, 100)
+    assert everything.low == pytest.approx(0.025**0.01)
+    assert everything.high == 1
+
+
+def test_share_has_the_exact_interval() -> None:
+    # Published Clopper-Pearson interval of 4 in 20.
+    share = estimate_share(4, 20)
+    assert share.low == pytest.approx(0.0573, abs=1e-4)
+    assert share.high == pytest.approx(0.4366, abs=1e-4)
+
+
+@pytest.mark.parametrize(("hits", "count"), [(0, 0), (3, 2), (-1, 5)])
+def test_share_of_impossible_counts_is_refused(hits: int, count: int) -> None:
+    with pytest.raises(ValueError, match="trials"):
+        estimate_share(hits, count)
 
 
 # Published ranks of non-parametric intervals at 95 %.

@@ -6,6 +6,7 @@ them. Programs that report when they started and ended do prove it.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -80,4 +81,20 @@ def measure_overlap(intervals: Iterable[Interval]) -> Overlap:
         span=max(ends) - min(starts),
         start_spread=max(starts) - min(starts),
         longest=max(interval.end - interval.start for interval in group),
+    )
+
+
+def busiest_moment(intervals: Iterable[Interval]) -> float:
+    """Return the middle of the first stretch of time in which the most executions were under way.
+
+    Raises:
+        ValueError: There are no intervals.
+    """
+    group = list(intervals)
+    peak = measure_overlap(group).peak
+    edges = sorted({it.start for it in group} | {it.end for it in group})
+    return next(
+        (start + end) / 2
+        for start, end in itertools.pairwise(edges)
+        if sum(it.start <= start and end <= it.end for it in group) == peak
     )

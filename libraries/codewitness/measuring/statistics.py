@@ -117,6 +117,48 @@ def estimate_quantile(
     )
 
 
+def estimate_share(hits: int, count: int, confidence: float = 0.95) -> Estimate:
+    """Return a share with its exact (Clopper-Pearson) interval, such as that of failed requests.
+
+    No hit in ``count`` trials does not prove a share of 0: its upper end is near 3.7 / ``count``.
+
+    Args:
+        hits: How many trials were hits.
+        count: How many trials there were.
+        confidence: Probability that the interval holds the true share.
+
+    Raises:
+        ValueError: There were no trials, or more hits than trials.
+    """
+    if not (0 <= hits <= count and count):
+        raise ValueError(f"a share needs trials, and hits among them, not {hits} of {count}")
+    tail = (1 - confidence) / 2
+    return Estimate(
+        value=hits / count,
+        low=_share_below(hits, count, tail),
+        high=1 - _share_below(count - hits, count, tail),
+        count=count,
+    )
+
+
+def _share_below(hits: int, count: int, tail: float) -> float:
+    """Return the share with which so many hits or more have the probability ``tail``."""
+    if hits == 0:
+        return 0.0
+    low, high = 0.0, hits / count
+    # Only the shorter of the two sides is summed up.
+    mostly = hits > count / 2
+    side = range(hits, count + 1) if mostly else range(hits)
+    for _ in range(50):
+        middle = (low + high) / 2
+        chance = math.fsum(_binomial_probability(count, middle, it) for it in side)
+        if (chance if mostly else 1 - chance) < tail:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
 def _binomial_probability(count: int, q: float, hits: int) -> float:
     # In logarithms: the binomial coefficient of some thousand samples exceeds every float.
     return math.exp(

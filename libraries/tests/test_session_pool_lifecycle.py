@@ -193,7 +193,7 @@ class PoolUnderTest(RuleBasedStateMachine):
         self.waiting: set[int] = set()
         self.serving: dict[int, int] = {}
         self.last_use: dict[int, float] = {}
-        self.first_use: dict[int, float] = {}
+        self.allocated_for: dict[int, int] = {}
         self.do(self.pool.advance(0))
 
     def do(self, actions: Sequence[Action]) -> None:
@@ -212,8 +212,7 @@ class PoolUnderTest(RuleBasedStateMachine):
                     self.waiting.remove(number)
                     owner = self.owners.setdefault(instance, self.asked[number])
                     assert owner == self.asked[number], "an instance served two identifiers"
-                    assert new == (instance not in self.first_use)
-                    self.first_use.setdefault(instance, self.now)
+                    assert new == (self.allocated_for.setdefault(instance, number) == number)
                     self.serving[number] = instance
                     self.last_use[instance] = self.now
 
@@ -234,6 +233,8 @@ class PoolUnderTest(RuleBasedStateMachine):
         if known is not None:
             assert found is not None
             assert found.instance == known.instance, "one identifier got two sessions"
+        elif found is not None:
+            self.allocated_for.setdefault(found.instance, number)
         if number in self.waiting | set(self.serving):
             assert found is not None
         else:
@@ -249,7 +250,6 @@ class PoolUnderTest(RuleBasedStateMachine):
             self.last_use[instance] = self.now
         elif (view := self.pool.find(self.asked[number])) is not None:
             self.last_use[view.instance] = self.now
-            self.first_use.setdefault(view.instance, self.now)
         self.do(self.pool.finished(number, self.now))
 
     @precondition(lambda self: self.starting)
@@ -288,6 +288,7 @@ class PoolUnderTest(RuleBasedStateMachine):
         in_all = census.starting + census.ready + len(sessions)
         assert in_all == len(self.starting) + len(self.running)
         assert in_all <= self.config.maximum
+        assert self.pool.held == len(sessions)
         assert len({view.identifier for view in sessions}) == len(sessions)
         assert len({view.instance for view in sessions}) == len(sessions)
         assert census.active == len(set(self.serving.values()))

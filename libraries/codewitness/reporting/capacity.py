@@ -30,25 +30,29 @@ def plan_as_markdown(plan: Plan, trials: bool = True) -> str:
         plan: The plan.
         trials: Whether every pool tried is listed.
     """
-    told = [f"**{recommendation(plan)}**", "", *_assumptions(plan)]
+    told = [recommendation(plan), "", *_assumptions(plan)]
     if trials:
         told += ["", f"Pools tried, in order ({len(plan.trials)}):", "", *_table(plan)]
     return "\n".join(told)
 
 
 def recommendation(plan: Plan) -> str:
-    """Return the outcome of a plan in one sentence or two."""
-    promised = f"{describe_contest(plan.contest)}: {describe_promise(plan.promise)}"
+    """Return the outcome of a plan in a few sentences."""
+    contest, promise = describe_contest(plan.contest), describe_promise(plan.promise)
     chosen = plan.chosen
     if chosen is None:
         why = plan.obstacle or f"none of the {len(plan.trials)} pools tried keeps it"
-        return f"No pool keeps the promise. {promised}; but {why}."
-    more = ", and a search that was not ended early might find less" if plan.cut_short else ""
+        return (
+            f"No pool keeps the promise that {promise}. The contest: {contest}. The obstacle: "
+            f"{why}."
+        )
+    early = " The search was ended early: a smaller pool may do." if plan.cut_short else ""
     return (
-        f"max-sessions {chosen.maximum}, ready-sessions {chosen.ready}, cooldown "
-        f"{chosen.cooldown:g} s. {promised}. Most sessions in use {chosen.peak_sessions}, "
-        f"{plan.promise.share:.4g} of the executions wait at most {_seconds(chosen.wait)}, the "
-        f"longest wait is {_seconds(chosen.longest_wait)}{more}."
+        f"A pool with max-sessions {chosen.maximum}, ready-sessions {chosen.ready} and a cooldown "
+        f"of {chosen.cooldown:g} s keeps the promise that {promise}. The contest: {contest}. At "
+        f"most {_counted(chosen.peak_sessions, 'session is', 'sessions are')} in use at one time, "
+        f"{_percent(plan.promise.share)} of the executions wait at most {_seconds(chosen.wait)}, "
+        f"none longer than {_seconds(chosen.longest_wait)}.{early}"
     )
 
 
@@ -57,14 +61,21 @@ def describe_contest(contest: Contest) -> str:
     each = _counted(contest.tries, "try", "tries")
     return (
         f"{_counted(contest.students, 'student')}, {_counted(contest.questions, 'question')} with "
-        f"{each} each ({contest.executions:,} executions), {_arrivals(contest.arrivals)}"
+        f"{each} each ({contest.executions:,} executions in all), {_arrivals(contest.arrivals)}"
     )
 
 
 def describe_promise(promise: Promise) -> str:
     """Return a promise in words."""
-    refused = f"at most {promise.refused:.4g} refused" if promise.refused else "no refusal"
-    return f"{promise.share:.4g} of them wait at most {promise.wait:g} s, {refused}"
+    refused = f"at most {_percent(promise.refused)} are" if promise.refused else "none is"
+    return (
+        f"{_percent(promise.share)} of the executions wait at most {promise.wait:g} s and "
+        f"{refused} refused"
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.4g} %"
 
 
 def _counted(count: int, one: str, many: str = "") -> str:
@@ -78,7 +89,7 @@ def _arrivals(arrivals: Arrivals) -> str:
         return f"coming one by one within {arrivals.over:g} s"
     assert isinstance(arrivals, LastMinuteRush)
     return (
-        f"coming within {arrivals.over:g} s, {arrivals.share:.0%} of them in the last "
+        f"coming within {arrivals.over:g} s, {_percent(arrivals.share)} of them in the last "
         f"{arrivals.within:g} s"
     )
 
@@ -91,7 +102,7 @@ def _assumptions(plan: Plan) -> Iterator[str]:
     yield ""
     yield f"- service time: {_times(contest.service_time)}, however many run at once"
     yield f"- start of an instance: {_times(plan.start_time)}"
-    yield f"- first request of a session, even on a ready instance: +{plan.rules.allocation_time:g} s"
+    yield f"- added to the first request of any session: {plan.rules.allocation_time:g} s"
     yield f"- think time of a student: {_times(contest.think_time)}"
     yield f"- identifiers: one {'per call' if per_call else 'per student'}; a session is {stopped}"
     if contest.when_refused == "give up":
@@ -117,10 +128,11 @@ def _times(times: Times) -> str:
 
 def _table(plan: Plan) -> Iterator[str]:
     rows = [_HEADS, *(_row(trial, trial is plan.chosen) for trial in plan.trials)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    rows.insert(1, tuple(f"{'':->{width - 1}}:" if width > 1 else "-:" for width in widths))
+    widths = [max(2, *map(len, column)) for column in zip(*rows, strict=True)]
+    rows.insert(1, tuple(f"{'':->{width - 1}}:" for width in widths))
     for row in rows:
-        yield f"| {' | '.join(cell.rjust(width) for cell, width in zip(row, widths))} |"
+        cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
+        yield f"| {' | '.join(cells)} |"
 
 
 def _row(trial: Trial, chosen: bool) -> Sequence[str]:

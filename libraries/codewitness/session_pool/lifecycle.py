@@ -13,6 +13,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -164,7 +165,7 @@ class Census:
     cooling: int
 
 
-@dataclass
+@dataclass(slots=True)
 class _Session:
     identifier: str
     instance: int
@@ -195,9 +196,12 @@ class Pool:
 
     def __init__(self, rules: PoolRules) -> None:
         self._rules = rules
+        lifecycle = rules.lifecycle
+        self._timed = isinstance(lifecycle, Timed)
+        self._lasts = lifecycle.cooldown if isinstance(lifecycle, Timed) else lifecycle.max_alive
         self._numbers = itertools.count(1)
-        self._starting: dict[int, None] = {}
-        self._ready: dict[int, None] = {}
+        self._starting: OrderedDict[int, None] = OrderedDict()
+        self._ready: OrderedDict[int, None] = OrderedDict()
         self._sessions: dict[str, _Session] = {}
         self._by_instance: dict[int, _Session] = {}
         self._by_request: dict[int, _Session] = {}
@@ -210,10 +214,15 @@ class Pool:
     def next_deadline(self) -> float | None:
         """When :meth:`advance` is due; ``None`` for not before something else happens."""
         self._drop_void_looks()
-        times = [] if self._refill_at is None else [self._refill_at]
-        if self._looks:
-            times.append(self._looks[0][0])
-        return min(times, default=None)
+        if not self._looks:
+            return self._refill_at
+        first = self._looks[0][0]
+        return first if self._refill_at is None else min(first, self._refill_at)
+
+    @property
+    def held(self) -> int:
+        """How many instances are somebody's: the sessions, whatever their state."""
+        return len(self._sessions)
 
     @property
     def census(self) -> Census:
@@ -241,11 +250,11 @@ class Pool:
         while self._looks and self._looks[0][0] <= now:
             session = heapq.heappop(self._looks)[2]
             session.look = None
-            actions += self._attend(session, now)
+            self._attend(session, now, actions)
             self._drop_void_looks()
         if self._refill_at is None or now >= self._refill_at:
             self._refill_at = None
-            actions += self._refill()
+            self._refill(actions)
         return actions
 
     def request(self, number: int, identifier: str, now: float) -> list[Action]:
@@ -263,11 +272,14 @@ class Pool:
         session = self._sessions.get(identifier) or self._allocate(number, identifier, now, actions)
         if session is None:
             can_start = self._starting or len(self._sessions) < self._rules.maximum
-            return [*actions, Refuse(number, "warming" if can_start else "full")]
+            actions.append(Refuse(number, "warming" if can_start else "full"))
+            return actions
         session.accessed = session.used = now
         session.waiting.append(number)
         self._by_request[number] = session
-        return [*actions, *self._attend(session, now), *self._refill()]
+        self._attend(session, now, actions)
+        self._refill(actions)
+        return actions
 
     def finished(self, number: int, now: float) -> list[Action]:
         """Report that a request was answered, or given up before it was."""
@@ -286,32 +298,33 @@ class Pool:
         session = self._by_instance.get(instance)
         if session is not None:
             session.started = True
-            actions += self._attend(session, now)
+            self._attend(session, now, actions)
         elif instance in self._starting:
             del self._starting[instance]
             self._ready[instance] = None
-        return [*actions, *self.advance(now)]
+        return actions + self.advance(now)
 
     def gone(self, instance: int, now: float) -> list[Action]:
         """Report that an instance did not start, or ended by itself."""
         actions: list[Action] = []
         session = self._by_instance.get(instance)
         if session is not None:
-            actions += self._forget(session, "stopped" if session.started else "start failed")
+            self._forget(session, "stopped" if session.started else "start failed", actions)
         elif instance in self._starting:
             del self._starting[instance]
             self._refill_at = now + RETRY_AFTER
         else:
             self._ready.pop(instance, None)
-        return [*actions, *self.advance(now)]
+        return actions + self.advance(now)
 
     def stop(self, identifier: str, now: float) -> list[Action]:
         """End an identifier's session, if there is one, on request."""
         actions = self.advance(now)
         session = self._sessions.get(identifier)
-        if session is None:
-            return actions
-        return [*actions, *self._end(session, "request"), *self._refill()]
+        if session is not None:
+            self._end(session, "request", actions)
+            self._refill(actions)
+        return actions
 
     def _allocate(
         self, number: int, identifier: str, now: float, actions: list[Action]
@@ -337,21 +350,19 @@ class Pool:
         actions.append(Start(instance))
         return instance
 
-    def _refill(self) -> list[Action]:
-        actions: list[Action] = []
-        if self._refill_at is None:
-            stock = len(self._starting) + len(self._ready)
-            room = self._rules.maximum - len(self._sessions)
-            for _ in range(min(self._rules.ready, room) - stock):
-                self._starting[self._start(actions)] = None
-        return actions
+    def _refill(self, actions: list[Action]) -> None:
+        stock = len(self._starting) + len(self._ready)
+        if stock >= self._rules.ready or self._refill_at is not None:
+            return
+        room = self._rules.maximum - len(self._sessions)
+        for _ in range(min(self._rules.ready, room) - stock):
+            self._starting[self._start(actions)] = None
 
-    def _attend(self, session: _Session, now: float) -> list[Action]:
+    def _attend(self, session: _Session, now: float, actions: list[Action]) -> None:
         """Do what is due for one session."""
         if now >= self._expiry(session):
-            timed = isinstance(self._rules.lifecycle, Timed)
-            return self._end(session, "cooldown" if timed else "maximum age")
-        actions: list[Action] = []
+            self._end(session, "cooldown" if self._timed else "maximum age", actions)
+            return
         if session.started and now >= session.usable:
             session.allocated = True
             for number in session.waiting:
@@ -359,15 +370,14 @@ class Pool:
                 session.serving.add(number)
             session.waiting.clear()
         self._schedule(session)
-        return actions
 
     def _expiry(self, session: _Session) -> float:
         """Return when a session ends if nothing happens before."""
-        if isinstance(self._rules.lifecycle, OnContainerExit):
-            return session.created + self._rules.lifecycle.max_alive
+        if not self._timed:
+            return session.created + self._lasts
         if session.waiting or session.serving:
             return math.inf
-        return session.used + self._rules.lifecycle.cooldown
+        return session.used + self._lasts
 
     def _schedule(self, session: _Session) -> None:
         moment = self._expiry(session)
@@ -381,36 +391,31 @@ class Pool:
         while self._looks and self._looks[0][2].look != self._looks[0][0]:
             heapq.heappop(self._looks)
 
-    def _end(self, session: _Session, reason: StopReason) -> list[Action]:
-        stop = Stop(session.instance, session.identifier, reason)
-        return [stop, *self._forget(session, "stopped")]
+    def _end(self, session: _Session, reason: StopReason, actions: list[Action]) -> None:
+        actions.append(Stop(session.instance, session.identifier, reason))
+        self._forget(session, "stopped", actions)
 
-    def _forget(self, session: _Session, reason: RefusalReason) -> list[Action]:
+    def _forget(self, session: _Session, reason: RefusalReason, actions: list[Action]) -> None:
         session.look = None
         del self._sessions[session.identifier]
         del self._by_instance[session.instance]
-        for number in (*session.waiting, *session.serving):
+        for number in session.serving:
             del self._by_request[number]
-        return [Refuse(number, reason) for number in session.waiting]
+        for number in session.waiting:
+            del self._by_request[number]
+            actions.append(Refuse(number, reason))
 
     def _view(self, session: _Session) -> SessionView:
-        lifecycle = self._rules.lifecycle
-        expires = (
-            session.used + lifecycle.cooldown
-            if isinstance(lifecycle, Timed)
-            else session.created + lifecycle.max_alive
-        )
         return SessionView(
             session.identifier,
             session.instance,
             session.state,
             session.created,
             session.accessed,
-            expires,
+            (session.used if self._timed else session.created) + self._lasts,
         )
 
 
-def _take_first(stock: dict[int, None]) -> int:
-    first = next(iter(stock))
-    del stock[first]
-    return first
+def _take_first(stock: OrderedDict[int, None]) -> int:
+    # A plain dict would be searched from its beginning each time, past all that was taken.
+    return stock.popitem(last=False)[0]

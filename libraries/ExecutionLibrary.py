@@ -519,7 +519,7 @@ def log_result(result: ExecutionResult) -> None:
             lines.append(f"{name} ({size_of(output)}): {shown}")
     lines += [f"retried: {retry}" for retry in result.retries]
     if result.provenance.degraded:
-        logger.warn(redact(f"A fallback answered: {result.provenance.degraded}"))
+        lines.append(redact(f"a fallback answered: {result.provenance.degraded}"))
     logger.info(redact("\n".join(lines)))
 
 

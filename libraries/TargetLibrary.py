@@ -51,6 +51,7 @@ class TargetLibrary:
 
     def __init__(self) -> None:
         self._announced = False
+        self._depth = 0
         self._known_issues: dict[str, KnownIssue] = {}
         self._unreadable: str | None = None
         self._passed = 0
@@ -210,6 +211,7 @@ class TargetLibrary:
 
     def start_suite(self, data: Any, _result: Any) -> None:
         """Announce the target once, read what is known to fail, and miss tests that are lost."""
+        self._depth += 1
         if self._announced:
             return
         self._announced = True
@@ -260,7 +262,9 @@ class TargetLibrary:
 
     def end_suite(self, data: Any, result: Any) -> None:
         """Say at the top of the report who answered, and which known issues match nothing."""
-        if data.parent is not None:
+        self._depth -= 1
+        # The uppermost suite that knows this library, which a file run on its own may be.
+        if self._depth:
             return
         names = [name for test in data.all_tests for name in (test.name, test.full_name)]
         for issue in unmatched(self._known_issues, names):

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 from typing import Any, NoReturn
 
 from robot.api import FatalError, SkipExecution, logger
@@ -120,34 +121,48 @@ def _open() -> ServiceUnderTest | str:
     set_metadata(
         {
             "Tested": f"{opened.name} ({opened.settings.chosen_by})",
-            "Settings": settings_table(opened.settings.entries.values()),
+            # Robot sorts by name: what was found comes before what was set.
+            "Your settings": settings_table(opened.settings.entries.values()),
         }
     )
     try:
         opened.open()
     except PlatformFault as fault:
+        request = control_request(new_nonce())
         card = fault_card(
             fault,
-            None,
+            request,
             expected="an answer of the execute API",
             diagnosis=explain(fault),
             where=opened.name,
-            repeat=_curl_of_first_program(opened),
+            repeat=_curl_of(opened, request),
         )
         opened.close()
-        return card
+        return f"{card}{_walk_of(opened)}"
     testimony = opened.testimony
     if testimony is not None and not testimony.in_pool:
         set_metadata({IN_POOL: testimony.verdict})
         card = place_card(opened, testimony)
         opened.close()
-        return f"{_REQUIRED}{card}"
+        return f"{_REQUIRED}{card}{_walk_of(opened)}"
     return opened
 
 
-def _curl_of_first_program(target: ServiceUnderTest) -> str:
-    body = request_to_json(control_request(new_nonce()))
+def _curl_of(target: ServiceUnderTest, request: ExecutionRequest) -> str:
+    body = request_to_json(request)
     return curl_line(target.executor.execute_url, body, target.executor.curl_options)
+
+
+def _walk_of(target: ServiceUnderTest) -> str:
+    """Return the command that walks a deployment from outside in, where one was given."""
+    options = {"--endpoint": "ENDPOINT", "--pool": "POOL_MANAGEMENT_ENDPOINT"}
+    given = [
+        f"{option} {quote(redact(target.settings[name]))}"
+        for option, name in options.items()
+        if target.settings[name]
+    ]
+    command = f"python libraries/codewitness diagnose {' '.join(given)}"
+    return f"\nFind where    {command}" if given else ""
 
 
 def place_card(target: ServiceUnderTest, testimony: Testimony) -> str:
@@ -185,13 +200,15 @@ def pool_is_missed() -> str:
 
 def final_metadata() -> dict[str, str]:
     """Close the service, and return what is known of the whole run at its end, by name."""
-    if _service is None:
+    service = _service
+    if service is None:
         return {}
-    _service.close()
-    values = dict(_service.record.metadata())
-    values |= _place_in_pool(_service)
-    if _service.sessions_used is not None:
-        values["Sessions"] = redact(str(_service.sessions_used))
+    # Another suite of the run may need a service again, and then opens one.
+    close_service()
+    values = dict(service.record.metadata())
+    values |= _place_in_pool(service)
+    if service.sessions_used is not None:
+        values["Sessions"] = redact(str(service.sessions_used))
     return values
 
 

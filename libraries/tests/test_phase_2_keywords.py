@@ -142,6 +142,6 @@ def test_tokens_of_several_services_are_told_apart(tmp_path: Path) -> None:
     ],
 )
 def test_backend_tells_what_its_pool_said(said: str, row: str) -> None:
-    held = "(session pool, of which this run holds no session)"
+    held = "(session pool, of which the caller holds no session)"
     detail = f"HTTP 500 from http://backend: {said} {held}"
     assert likely_cause(FaultKind.SERVER_ERROR, status=500, detail=detail).row == row

@@ -290,7 +290,7 @@ def test_token_problems_are_told_apart(
         fault = fault_of(client)
     assert (fault.kind, explain(fault).row) == (kind, row)
     assert detail in fault.detail
-    assert "of which this run holds no session" in fault.detail
+    assert "of which the caller holds no session" in fault.detail
     assert "eyJ" not in f"{fault.detail} {fault.body} {fault.cause}"
 
 
@@ -336,7 +336,7 @@ def test_full_pool_is_told_apart_by_what_the_run_holds(monkeypatch: pytest.Monke
             refused = fault_of(holder)
             pool.released.set()
             busy.result(30)
-            assert "of which this run holds 2 sessions" in refused.detail
+            assert "of which the caller holds 2 sessions" in refused.detail
             assert explain(refused).row == "C1"
             # The refused identifier leads to no session, so there is nothing to be stopped.
             assert len(holder.identifiers) == 2

@@ -141,8 +141,8 @@ def test_top_of_the_report_says_what_was_tested(whole: RobotRun) -> None:
 
 def test_every_setting_is_listed_with_its_origin(whole: RobotRun, local: RobotRun) -> None:
     for name in KNOWN_SETTINGS:
-        assert re.search(rf"^\| {name} \| .* \| default \|", whole.metadata["Settings"], re.M)
-    assert "| USE_LOCAL_EXECUTOR | true | environment |" in local.metadata["Settings"]
+        assert re.search(rf"^\| {name} \| .* \| default \|", whole.metadata["Your settings"], re.M)
+    assert "| USE_LOCAL_EXECUTOR | true | environment |" in local.metadata["Your settings"]
 
 
 def test_first_line_names_the_target_and_its_origin(whole: RobotRun, local: RobotRun) -> None:

@@ -98,7 +98,7 @@ def test_pool_alone_is_tested_within_its_bounds(flow: Flow, tmp_path: Path) -> N
     assert "the session pool itself" in run.skipped[AGREE].message
     assert "Target: session pool (POOL_MANAGEMENT_ENDPOINT, Robot variable)" in run.console
     assert run.metadata["Tested"].startswith(f"session pool at {door.url}/")
-    assert "| REQUIRE_POOL | true | POOL_MANAGEMENT_ENDPOINT is given |" in run.metadata["Settings"]
+    assert "| REQUIRE_POOL | true | POOL_MANAGEMENT_ENDPOINT is given |" in run.metadata["Your settings"]
     assert run.metadata["In the session pool"].startswith("proven: the pool's list shows")
     assert run.metadata["Sessions"] == "3 opened, all stopped at the end"
     used = identifiers(door.calls)

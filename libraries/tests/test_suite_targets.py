@@ -12,7 +12,7 @@ import pytest
 
 from codewitness.embedded.service import start_service
 from tests.front_door import FrontDoor
-from tests.robot_runs import PROJECT, RobotRun, environment, run_robot
+from tests.robot_runs import PROJECT, SUITES, RobotRun, environment, run_robot
 from tests.scripted_server import ScriptedServer, always, good
 
 ONE_TEST = ("--include", "T2.2")
@@ -39,7 +39,7 @@ def test_endpoint_is_taken_in_every_form(backend: str, tmp_path: Path, form: str
     passes_alone(run)
     assert "Target: backend (ENDPOINT, Robot variable)" in run.console
     assert run.metadata["Tested"].startswith(f"backend at {backend}/api/v2/ (ENDPOINT")
-    assert f"| ENDPOINT | {url} | Robot variable |" in run.metadata["Settings"]
+    assert f"| ENDPOINT | {url} | Robot variable |" in run.metadata["Your settings"]
 
 
 def test_endpoint_from_the_environment(backend: str, tmp_path: Path) -> None:
@@ -135,18 +135,15 @@ def test_excluded_tests_are_gone_generated_ones_too(backend: str, tmp_path: Path
 
 
 def test_generated_tests_are_selected_by_the_plans_number(backend: str, tmp_path: Path) -> None:
-    for case in ("hello-n-times", "sum-of-two-numbers", "shortest-path"):
+    for case in ("sum-of-two-numbers", "shortest-path"):
         shutil.copytree(PROJECT / "test_cases" / case, tmp_path / "cases" / case)
     options = ["-v", f"ENDPOINT:{backend}", "-v", f"TEST_CASES:{tmp_path / 'cases'}"]
     selection = ["--include", "T5.2", "--exclude", "language-java"]
     run = run_robot(tmp_path / "results", *options, *selection)
     assert run.returncode == 0, run.brief
-    assert list(run.passed) == [
-        "T5.2 Test Case Validation",
-        "T5.2 hello-n-times",
-        "T5.2 sum-of-two-numbers",
-    ]
-    assert len(run.tests) == 3
+    assert set(run.passed) == {test.name for test in run.tests}
+    names = {test.name.split()[1] for test in run.tests}
+    assert names == {"Test", "sum-of-two-numbers"}
 
 
 def test_dry_run_starts_and_asks_nothing(tmp_path: Path) -> None:
@@ -171,4 +168,19 @@ def test_fault_can_be_built_in_to_see_it_found(tmp_path: Path) -> None:
     message = run.failed["T2.2 Multiple Input Lines"].message
     assert re.search(r"^Expected .*8", message, re.M), message
     assert "stdout" in message
-    assert "| FAULT | stdout-dropped | Robot variable |" in run.metadata["Settings"]
+    assert "| FAULT | stdout-dropped | Robot variable |" in run.metadata["Your settings"]
+
+
+def test_several_files_share_no_closed_service(backend: str, tmp_path: Path) -> None:
+    files = ["1__basic_code_execution", "2__input_output"]
+    first, second = (SUITES / name / "1__planned_tests.robot" for name in files)
+    options = ["-v", f"ENDPOINT:{backend}", str(first)]
+    run = run_robot(tmp_path / "results", *options, suites=second)
+    assert run.returncode == 0, run.brief
+    assert len(run.passed) == 6
+
+
+def test_single_section_has_a_summary(backend: str, tmp_path: Path) -> None:
+    options = ["-v", f"ENDPOINT:{backend}", "--include", "T1.1"]
+    run = run_robot(tmp_path / "results", *options, suites=SUITES / "1__basic_code_execution")
+    assert {"Answered by", "Latency", "Platform faults"} <= set(run.metadata)

@@ -44,8 +44,8 @@ def test_nothing_given_is_all_defaults() -> None:
 def test_robot_wins_over_the_environment_and_both_over_the_default(
     robot: str | None, environ: str | None
 ) -> None:
-    environment = {} if environ is None else {"ENDPOINT": environ}
-    entry = resolve({"ENDPOINT": robot}.get, environment).entries["ENDPOINT"]
+    environment = {} if environ is None else {"CA_BUNDLE": environ}
+    entry = resolve({"CA_BUNDLE": robot}.get, environment).entries["CA_BUNDLE"]
     if robot:
         assert (entry.value, entry.origin) == (robot, "Robot variable")
     elif environ:
@@ -239,3 +239,9 @@ def test_password_in_a_url_is_not_repeated(name: str, other: Mapping[str, Any]) 
     assert "canary" not in message
     assert "user" not in message
     assert "host" in message
+
+
+@pytest.mark.parametrize("name", ["ENDPOINT", "POOL_MANAGEMENT_ENDPOINT"])
+def test_empty_url_on_the_command_line_is_told(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name} was given as a Robot variable, and is empty"):
+        resolve({name: ""}.get, {name: "http://elsewhere:2000"})

@@ -3,4 +3,6 @@ Documentation    Phase 2 of the test plan: Azure's contract for session pools, r
 ...              Whatever the target is, tests with the tag ``rehearsal`` never touch it; the others ask where it
 ...              executes.
 
+Library          ../../libraries/TargetLibrary.py
+
 Name             6 Session Pool

@@ -265,7 +265,7 @@ _RULES = (
         "wait for ready instances and repeat; if it persists, look at who uses the pool and raise "
         "its maximum",
         statuses=(429,),
-        text=r"allocating pod.*\(session pool, of which this run holds no session\)",
+        text=r"allocating pod.*\(session pool, of which the caller holds no session\)",
     ),
     _Rule(
         "C10",
@@ -299,7 +299,7 @@ _RULES = (
         "look at 'target' in the answer; identifiers have 4 to 128 letters, digits and hyphens",
         statuses=(400,),
         text=r"SessionRequestNotSupported"
-        r"|SessionRequestValidationFailed.*\(session pool, of which this run holds"
+        r"|SessionRequestValidationFailed.*\(session pool, of which the caller holds"
         r"|SessionRequestValidationFailed(?!.*\bidentifier\b(?!=))",
     ),
     _Rule(
@@ -623,7 +623,7 @@ _RULES = (
         "(POOL_MANAGEMENT_ENDPOINT)",
         statuses=tuple(range(500, 600)),
         text=r"\b(nothing listening|name not resolved|TLS failure|no answer in time)\b"
-        r".*\(session pool, of which this run holds",
+        r".*\(session pool, of which the caller holds",
     ),
     _Rule(
         "C10",
@@ -694,9 +694,9 @@ def _for_pool(cure: str, detail: str) -> str:
 
 
 _TOLD_BY_BACKEND = re.compile(
-    r"\bHTTP 5\d\d .*?\bHTTP (\d{3})\b.*\(session pool, of which this run holds", re.DOTALL
+    r"\bHTTP 5\d\d .*?\bHTTP (\d{3})\b.*\(session pool, of which the caller holds", re.DOTALL
 )
-_ASKED_POOL = re.compile(r"\(session pool, of which this run holds [^()]*\)")
+_ASKED_POOL = re.compile(r"\(session pool, of which the caller holds [^()]*\)")
 
 
 def likely_cause(

@@ -117,7 +117,7 @@ class RunRecord:
         with self._lock:
             self._executions += 1
             if result.provenance.degraded is not None:
-                _count(self._degraded, _line(result.provenance.degraded, 200) or "no reason given")
+                _count(self._degraded, _line(result.provenance.degraded, 600) or "no reason given")
             _count(self._answered_by, who)
             self._sample(result.elapsed)
 

@@ -124,6 +124,7 @@ class SessionPoolExecutor(HttpExecutor):
         verify: bool = True,
         ca_bundle: str | None = None,
     ) -> None:
+        self._credentials = credentials or BackendCredentials(scope=SCOPE)
         self._callers: CallerLeases | None = None
         if per_caller:
             self._callers = CallerLeases(run_id, max_sessions, self._stop)
@@ -137,7 +138,7 @@ class SessionPoolExecutor(HttpExecutor):
         self.left_open: tuple[str, ...] = ()
         super().__init__(
             endpoint,
-            credentials=credentials or BackendCredentials(scope=SCOPE),
+            credentials=self._credentials,
             deadline=deadline,
             verify=verify,
             ca_bundle=ca_bundle,
@@ -271,6 +272,52 @@ class SessionPoolExecutor(HttpExecutor):
         with self._lease(within) as lease:
             return self._send(method, path, lease, within, body, headers or {}, retry=False)
 
+    def exchange_as(
+        self,
+        scope: str | None,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> HttpAnswer:
+        """Send a request as it is given, without an identifier of this executor's.
+
+        Args:
+            scope: What the token that goes with it is good for; ``None`` sends no token.
+            method: HTTP method.
+            path: See :meth:`HttpExecutor.exchange`.
+            body: Bytes of the body, or ``None`` for none.
+            headers: Headers.
+
+        Raises:
+            PlatformFault: There was no complete answer, or no such token (``UNAUTHENTICATED``).
+        """
+        credentials = BackendCredentials() if scope is None else self._credentials
+        client = self._new_client(credentials=replace(credentials, scope=scope))
+        try:
+            call = HttpCall(method, self._endpoint.url(path), body, headers or {})
+            return self._guarded(lambda: client.send(call, self._deadline))
+        finally:
+            client.close()
+
+    def borrow(self) -> Lease:
+        """Lend an identifier of the run to whoever calls the pool with it by :meth:`exchange`.
+
+        It has led to no session yet as long as there is such a one. The borrower notes on it
+        whether it was ``opened``, so that its session is stopped in the end.
+
+        Raises:
+            NoneFree: All that may be used are lent.
+        """
+        if not isinstance(self._lender, RunIdentifiers):
+            raise TypeError("sessions that belong to callers are not lent")
+        return self._lender.take_fresh()
+
+    def give_back(self, lease: Lease, *, usable: bool) -> None:
+        """End the loan of an identifier; one that is not usable is never lent again."""
+        self._lender.give_back(lease, usable=usable)
+
     def get_session(self, identifier: str) -> PoolSession | None:
         """Return what the pool knows of a session, or ``None`` when it knows none such.
 
@@ -399,7 +446,7 @@ class SessionPoolExecutor(HttpExecutor):
         sessions = "no session" if not held else f"{held} session{'s' if held > 1 else ''}"
         return causes.fault(
             fault.kind,
-            f"{fault.detail} (session pool, of which this run holds {sessions})",
+            f"{fault.detail} (session pool, of which the caller holds {sessions})",
             status=fault.status,
             body=fault.body,
             elapsed=fault.elapsed,

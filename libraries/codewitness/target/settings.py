@@ -17,6 +17,7 @@ from codewitness.execution.credentials import CREDENTIAL_VARIABLES
 from codewitness.execution.redaction import redact
 
 _POOL = "POOL_MANAGEMENT_ENDPOINT"
+_URLS = ("ENDPOINT", _POOL)
 _MOST_SESSIONS = 10_000
 
 
@@ -123,6 +124,7 @@ KNOWN_SETTINGS: Mapping[str, _Known] = {
     ),
     "REQUIRE_POOL": _Known(False, _flag, "fail unless code runs in the pool's sessions"),
     "MAX_SESSIONS_USED": _Known(12, _count, "sessions that a run may open in the pool given"),
+    "COSTLY": _Known(False, _flag, "run tests that take minutes, or many sessions, of a real pool"),
     "REQUEST_DEADLINE": _Known(30.0, _seconds, "seconds that one request may take in all"),
     "VERIFY_TLS": _Known(True, _flag, "check the server's certificate"),
     "CA_BUNDLE": _Known("", _text, "file with the certificate authorities to trust"),
@@ -191,6 +193,11 @@ def resolve(robot_value: Callable[[str], Any], environ: Mapping[str, str]) -> Se
     entries = {}
     for name, known in KNOWN_SETTINGS.items():
         given, origin = robot_value(name), "Robot variable"
+        if given == "" and name in _URLS:
+            raise SettingsError(
+                f"{name} was given as a Robot variable, and is empty: is the variable that it was "
+                f"to come from set? Leave {name} out to test something else."
+            )
         if given is None or given == "":
             given, origin = environ.get(name), "environment"
         if given is None or given == "":

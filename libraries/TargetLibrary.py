@@ -57,6 +57,8 @@ class TargetLibrary:
         self._passed = 0
         self._failed = 0
         self._fallback_told = False
+        self._pool_given = False
+        self._rehearsals = 0
 
     # Keywords
 
@@ -217,6 +219,7 @@ class TargetLibrary:
         self._announced = True
         try:
             settings = run_context.settings()
+            self._pool_given = bool(settings["POOL_MANAGEMENT_ENDPOINT"])
             path = settings["KNOWN_ISSUES"] or run_context.PROJECT / "variables/known_issues.yaml"
             self._known_issues = dict(read_known_issues(Path(path)))
             logger.console(f"Target: {settings.kind.value} ({settings.chosen_by})")
@@ -249,6 +252,7 @@ class TargetLibrary:
         self._warn_of_fallback()
         if _is_last(data):
             _check_pool(result)
+        self._rehearsals += "rehearsal" in result.tags and not result.skipped
         self._passed += result.passed
         self._failed += result.failed
         # Under pabot a process sees a part of the run only.
@@ -274,12 +278,18 @@ class TargetLibrary:
             )
         for name, value in run_context.final_metadata().items():
             result.metadata[name] = value
+        if self._pool_given and self._rehearsals:
+            result.metadata["Rehearsals"] = (
+                f"{self._rehearsals} rehearsal tests ran on embedded services and say nothing of "
+                "the pool given"
+            )
 
     def close(self) -> None:
         """Close the service at the end of the run."""
         run_context.close_service()
 
     def _should_be_in_pool(self, *, compare: bool) -> None:
+        self.service_should_answer()
         testimony = run_context.testify(compare=compare)
         if not testimony.in_pool:
             raise AssertionError(run_context.place_card(run_context.service(), testimony))

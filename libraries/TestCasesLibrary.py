@@ -150,6 +150,8 @@ class TestCasesLibrary:
         if judgement.outcome is Outcome.NOT_JUDGED:
             self._fail(test, next(it for it in runs if it.verdict.verdict is Verdict.JE))
         if judgement.outcome is Outcome.BROKEN:
+            for run in runs:
+                _skip_if_cut(test, run)
             raise AssertionError(judgement.message)
         logger.info(judgement.message)
 

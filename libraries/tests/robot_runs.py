@@ -17,6 +17,9 @@ from codewitness.target.settings import KNOWN_SETTINGS
 PROJECT = Path(__file__).resolve().parents[2]
 SUITES = PROJECT / "suites"
 
+FEW_CASES = ("-v", "CASES:hello-n-times,unicode-text,queens/sample/*")
+"""Options that leave a run some of the test cases: all of them take longer than the rest."""
+
 # Settings and credentials of whoever runs the tests must not reach the runs.
 _NOT_INHERITED = (*KNOWN_SETTINGS, "BACKEND_", "AZURE_", "ROBOT_", "HTTP_PROXY", "HTTPS_PROXY")
 

@@ -74,6 +74,23 @@ def test_contests_keep_other_files_beside_packages(tmp_path: Path) -> None:
     assert found[2].problems == ("b.zip: a packed problem; unpack it into a folder",)
 
 
+def test_documents_beside_packages_are_no_problem(tmp_path: Path) -> None:
+    documents = {"slides/a.pdf": b"%PDF", "slides/pictures/b.PNG": b""}
+    write_tree(tmp_path, {**below("a", PACKAGE), **documents})
+    refused = read_problems(tmp_path)[1]
+    assert isinstance(refused, RefusedProblem)
+    assert (refused.name, refused.reason) == ("slides", "it holds nothing but documents")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"b/x.tex": "", "b/main.py": ""}, {"b/1.in": ""}, {"b/input1.txt": ""}, {"b/": ""}],
+)
+def test_half_a_case_beside_packages_is_told(tmp_path: Path, more: Tree) -> None:
+    broken = read_problems(write_tree(tmp_path, {**below("a", PACKAGE), **more}))[1]
+    assert isinstance(broken, BrokenProblem), broken
+
+
 def test_stray_file_beside_plain_problems_is_told(tmp_path: Path) -> None:
     write_tree(tmp_path, {**below("a", PAIR), "notes.txt": ""})
     broken = read_problems(tmp_path)[1]

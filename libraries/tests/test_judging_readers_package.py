@@ -512,8 +512,54 @@ def test_solving_submissions_come_first(tmp_path: Path) -> None:
 )
 def test_comment_of_domjudge_wins(tmp_path: Path, tag: str, expectation: Expectation) -> None:
     program = f"# @EXPECTED_RESULTS@: {tag}\r\n"
-    write_tree(tmp_path, {**PACKAGE, "submissions/wrong_answer/x.py": program})
-    assert submission(whole(tmp_path), "wrong_answer/x.py").expectations == (expectation,)
+    write_tree(tmp_path, {**PACKAGE, "submissions/mixed/x.py": program})
+    assert submission(whole(tmp_path), "mixed/x.py").expectations == (expectation,)
+
+
+@pytest.mark.parametrize("filed", ["wrong_answer", "time_limit_exceeded", "run_time_error"])
+def test_comment_of_domjudge_counts_for_nothing_in_folders_of_all_judges(
+    tmp_path: Path, filed: str
+) -> None:
+    tree = {f"submissions/{filed}/x.py": "# @EXPECTED_RESULTS@: CORRECT\n"}
+    problem = whole(write_tree(tmp_path, {**LATEST, **tree}))
+    assert submission(problem, f"{filed}/x.py").expectations == (DEFAULTS[filed],)
+
+
+def test_submissions_set_aside_by_their_names_are_told_and_left_out(tmp_path: Path) -> None:
+    aside = {"submissions/accepted/a.cs.disabled": "", "submissions/accepted/b.template/x": ""}
+    problem = whole(write_tree(tmp_path, {**PACKAGE, **aside}))
+    assert [each.name for each in problem.submissions] == ["accepted/echo.py"]
+    assert problem.notes == (
+        "submissions/accepted/a.cs.disabled: set aside by its name, and not judged",
+        "submissions/accepted/b.template: set aside by its name, and not judged",
+    )
+
+
+@pytest.mark.parametrize(
+    ("part", "main"),
+    [
+        (("input.pl", "read(X) :-\n  x.\n"), ("solve.pl", "[input].\nmain :-\n  halt.\n")),
+        (("greet.js", "export const solve = 1"), ("solve.js", "import { x } from './greet.js'")),
+        (("words.rb", "solve = 1"), ("solve.rb", "require_relative 'x'\nrequire './words'")),
+        (("words.sh", "solve=1"), ("solve.sh", "  . ./words.sh")),
+    ],
+)
+def test_file_that_others_load_is_not_the_one_to_run(
+    tmp_path: Path, part: tuple[str, str], main: tuple[str, str]
+) -> None:
+    tree = {f"submissions/accepted/two/{name}": content for name, content in (part, main)}
+    problem = whole(write_tree(tmp_path, {**PACKAGE, **tree}))
+    assert submission(problem, "accepted/two").program.files[0].name == main[0]
+
+
+@pytest.mark.parametrize("other", ["import a\n", ""])
+def test_files_of_which_either_may_be_the_one_to_run_are_ambiguous(
+    tmp_path: Path, other: str
+) -> None:
+    texts = {"a.py": "import b\n" if other else "", "b.py": other}
+    tree = {f"submissions/accepted/two/{name}": text for name, text in texts.items()}
+    (broken,) = whole(write_tree(tmp_path, {**PACKAGE, **tree})).broken_submissions
+    assert "a.py and b.py: each may be the program" in broken.reason
 
 
 def rules(tmp_path: Path, settings: str, tree: Tree = LATEST) -> Problem:
@@ -544,6 +590,12 @@ def test_rule_for_some_submissions_adds_to_the_default(tmp_path: Path) -> None:
         Expectation(message="off by", time_limit="lower"),
     )
     assert submission(problem, "wrong_answer/deep").expectations == (DEFAULTS["wrong_answer"],)
+
+
+def test_spaces_in_alternatives_of_a_rule_do_not_count(tmp_path: Path) -> None:
+    problem = rules(tmp_path, "wrong_answer/*:\n  'secret/{ 1, 2 }': {required: [WA]}\n")
+    *_, secret = submission(problem, "wrong_answer/off.py").expectations
+    assert [secret.concerns(each) for each in problem.cases] == [False, True]
 
 
 def test_rule_for_some_cases(tmp_path: Path) -> None:
@@ -632,6 +684,30 @@ def test_by_products_are_no_submissions(tmp_path: Path, name: str) -> None:
     problem = whole(write_tree(tmp_path, {**LATEST, f"submissions/accepted/{name}": b"\xff"}))
     assert len(problem.submissions) == 1
     assert not problem.broken_submissions
+
+
+def test_constants_may_have_variants(tmp_path: Path) -> None:
+    constants = 'constants: {half: {value: 0.5, GERMAN: "0,5"}, n: 5}\n'
+    program = "{{half}} {{half.GERMAN}} {{half.FRENCH}} {{n}}"
+    tree = {
+        **LATEST,
+        "problem.yaml": f"{LATEST['problem.yaml']!s}{constants}",
+        "output_validator/x.py": program,
+        "submissions/accepted/x.py": program,
+    }
+    problem = whole(write_tree(tmp_path, tree))
+    (validator,) = problem.validators
+    assert validator.read()[0].content == b"0.5 0,5 {{half.FRENCH}} 5"
+    (source,) = submission(problem, "accepted/x.py").program.read()
+    assert source.content == b"0.5 {{half.GERMAN}} {{half.FRENCH}} 5"
+
+
+@pytest.mark.parametrize("value", ["{GERMAN: '0,5'}", "[1, 2]", "{value: [1]}"])
+def test_constants_without_a_value_are_told(tmp_path: Path, value: str) -> None:
+    settings = f"{LATEST['problem.yaml']!s}constants: {{half: {value}}}\n"
+    assert problems_of(write_tree(tmp_path, {**LATEST, "problem.yaml": settings})) == (
+        "problem.yaml: constants: must be lines such as 'max_n: 100'",
+    )
 
 
 def test_included_files_and_constants(tmp_path: Path) -> None:

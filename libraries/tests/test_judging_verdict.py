@@ -247,6 +247,25 @@ def test_verdicts_are_decided_in_order(run: Stage, verdict: Verdict) -> None:
     assert judged(run).verdict is verdict
 
 
+def test_compiler_that_got_no_processor_says_nothing_of_the_program() -> None:
+    stopped = Stage(signal="SIGKILL", status="TO", cpu_time=1700, wall_time=10_000)
+    told = judge(result_of(stopped, stopped), CASE, DefaultValidator(), LIMITS)
+    assert told.verdict is told.at_wider_limit is Verdict.JE
+    assert told.reason == (
+        "the compiler was stopped, and had computed for 1.7 s of 10 s that went by: the machine is"
+        " too busy to judge by"
+    )
+
+
+@pytest.mark.parametrize("times", [(9_900, 10_000), (None, 10_000), (9_900, None)])
+def test_compiler_that_computed_too_long_did_not_compile(
+    times: tuple[float | None, float | None],
+) -> None:
+    stopped = Stage(signal="SIGKILL", status="TO", cpu_time=times[0], wall_time=times[1])
+    told = judge(result_of(stopped, stopped), CASE, DefaultValidator(), LIMITS)
+    assert told.verdict is Verdict.CE
+
+
 def test_program_that_was_not_compiled_did_not_run() -> None:
     failed = Stage(b"", b"main.c:1: error", code=1, cpu_time=9e3)
     found = judge(result_of(failed, failed), CASE, DefaultValidator(), LIMITS)

@@ -64,11 +64,19 @@ def flow() -> Iterator[Flow]:
             environ = client_environment(variables or {}, without_secrets())
             return stack.enter_context(start_service(arguments, environment=environ))
 
-        pool = start("session-pool", "--max-sessions", "20")
+        pool = start("session-pool", "--max-sessions", "20", "--allocation-time", "0")
         refused = {"AZURE_TOKEN_CREDENTIALS": "EnvironmentCredential"}
         yield Flow(
             pool,
-            start("session-pool", "--max-sessions", "20", "--identity", "none"),
+            start(
+                "session-pool",
+                "--max-sessions",
+                "20",
+                "--allocation-time",
+                "0",
+                "--identity",
+                "none",
+            ),
             start("backend", "--pool", pool.url, variables=pool.details["environment"]),
             start("backend"),
             start("backend", "--pool", pool.url, "--fallback", variables=refused),
@@ -98,7 +106,10 @@ def test_pool_alone_is_tested_within_its_bounds(flow: Flow, tmp_path: Path) -> N
     assert "the session pool itself" in run.skipped[AGREE].message
     assert "Target: session pool (POOL_MANAGEMENT_ENDPOINT, Robot variable)" in run.console
     assert run.metadata["Tested"].startswith(f"session pool at {door.url}/")
-    assert "| REQUIRE_POOL | true | POOL_MANAGEMENT_ENDPOINT is given |" in run.metadata["Your settings"]
+    assert (
+        "| REQUIRE_POOL | true | POOL_MANAGEMENT_ENDPOINT is given |"
+        in run.metadata["Your settings"]
+    )
     assert run.metadata["In the session pool"].startswith("proven: the pool's list shows")
     assert run.metadata["Sessions"] == "3 opened, all stopped at the end"
     used = identifiers(door.calls)

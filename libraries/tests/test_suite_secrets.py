@@ -129,6 +129,8 @@ def test_failures_of_a_service_that_tells_credentials_back(tmp_path: Path) -> No
         "P?",
         "--exclude",
         "language-*",
+        "--exclude",
+        "rehearsal",
     ]
     with (
         start_service(["backend", "--port", "0"]) as service,

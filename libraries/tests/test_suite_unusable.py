@@ -18,7 +18,7 @@ from tests.robot_runs import RobotRun, command, environment, run_robot
 from tests.scripted_server import Connection, Script, ScriptedServer, always, answer
 
 STOPPED = "Test execution stopped due to a fatal error."
-WITHIN = 10.0
+WITHIN = 25.0
 """Seconds that a user waits to learn that there is nothing to test."""
 
 

@@ -62,7 +62,7 @@ _LANGUAGE_OF = {ending: name for name, endings in ENDINGS.items() for ending in 
 
 # Perl's programs and Prolog's have the same ending.
 _SHARED_ENDING = ".pl"
-_PROLOG = re.compile(rb"^\s*:-", re.MULTILINE)
+_PROLOG = re.compile(rb"^\s*(?:[a-z]\w*(?:\(.*\))?\s*)?:-", re.MULTILINE)
 _PYTHON_2 = re.compile(rb"#!.*python2")
 
 _CODES = {"cpp": "c++", "python3": "python", "pypy3": "python", "r": "rscript", "visualbasic": "vb"}

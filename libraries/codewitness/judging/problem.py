@@ -339,7 +339,7 @@ def with_constants(content: bytes, constants: Sequence[tuple[str, str]]) -> byte
     return _CONSTANT.sub(lambda found: values.get(found[1], found[0]), content)
 
 
-_CONSTANT = re.compile(rb"\{\{([A-Za-z_][A-Za-z0-9_]*)\}\}")
+_CONSTANT = re.compile(rb"\{\{([A-Za-z_][A-Za-z0-9_.]*)\}\}")
 _MOST_ALTERNATIVES = 1000
 
 
@@ -373,4 +373,6 @@ def _alternatives(pattern: str) -> Iterator[str]:
         yield pattern
         return
     for each in innermost[1].split(","):
-        yield from _alternatives(pattern[: innermost.start()] + each + pattern[innermost.end() :])
+        # No name has spaces, so that they only make lists readable.
+        chosen = pattern[: innermost.start()] + each.strip() + pattern[innermost.end() :]
+        yield from _alternatives(chosen)

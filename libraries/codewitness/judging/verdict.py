@@ -19,6 +19,8 @@ _OVERSHOOT = 1.1
 _OVERSHOOT_SECONDS = 1.0
 # A run that was killed this near below a limit is taken to have been killed for it.
 _NEARLY = 0.95
+# Share of elapsed time that compilers compute, and far less only where they get no processor.
+_BUSY = 0.5
 
 
 class Verdict(str, Enum):
@@ -196,6 +198,8 @@ def judge(
         if stage is not None and stage.status == "XX":
             return _without_run(Verdict.JE, f"the service is out of order: {stage.ending}")
     if compilation is not None and not compilation.exited(0):
+        if waited := _waited(compilation):
+            return _without_run(Verdict.JE, f"the compiler was stopped, and {waited}")
         return _without_run(Verdict.CE, compilation.ending)
     time = _time(run, outcome)
     if (
@@ -237,6 +241,18 @@ def _time(run: Stage, outcome: ExecutionResult) -> float | None:
         return run.wall_time / 1000
     # Of a run that was killed and not told why, the time of the whole call is better than none.
     return outcome.elapsed if _was_killed_unexplained(run) and not outcome.retries else None
+
+
+def _waited(stage: Stage) -> str:
+    """Say that a stage was stopped for time that it mostly waited; empty when it was not."""
+    if stage.status != "TO" or stage.cpu_time is None or stage.wall_time is None:
+        return ""
+    if stage.cpu_time >= _BUSY * stage.wall_time:
+        return ""
+    return (
+        f"had computed for {stage.cpu_time / 1000:.3g} s of {stage.wall_time / 1000:.3g} s that"
+        f" went by: the machine is too busy to judge by"
+    )
 
 
 def _longest(run: Stage, outcome: ExecutionResult) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -92,7 +91,7 @@ class CaseRunner:
         self._tasks = {_key(*task): _Task(*task) for test in tests for task in _tasks(test)}
         # Several threads at first sight of a program would read it several times; no harm.
         self._sources = lru_cache(_PROGRAMS_KEPT)(_read_program)
-        self._limits_refused = threading.Event()
+        self._limits_refused: set[Limits] = set()
         self._pipeline: Pipeline[Key, CaseRun] = Pipeline(
             list(self._tasks),
             self._run,
@@ -179,20 +178,20 @@ class CaseRunner:
 
     def _execute_within(self, request: ExecutionRequest) -> ExecutionResult:
         """Execute with the limits of the problem, or those of the service where it takes none."""
-        if self._limits_refused.is_set():
+        if request.limits in self._limits_refused:
             request = replace(request, limits=Limits())
         try:
             return self._execute(request)
         except RequestRefused as refused:
             if request.limits == Limits() or not _is_about_limits(refused):
                 raise
-        self._limits_refused.set()
+        self._limits_refused.add(request.limits)
         return self._execute(replace(request, limits=Limits()))
 
     def _request(self, task: _Task, limits: JudgingLimits) -> ExecutionRequest:
         sources = self._sources(task.submission.program)
         request = task.problem.request(task.submission, task.case, sources)
-        if limits.time is None or request.limits != Limits():
+        if request.limits != Limits():
             return request
         return replace(request, limits=limits.to_ask())
 

@@ -21,6 +21,7 @@ AnyProblem = Problem | BrokenProblem | RefusedProblem
 _DEEPEST = 8
 _OF_POLYGON = "problem.xml"
 _PACKED = (".zip", ".kpp")
+_DOCUMENTS = (".pdf", ".tex", ".sty", ".cls", ".png", ".jpg", ".jpeg", ".svg", ".eps")
 
 
 class CasesError(ValueError):
@@ -99,6 +100,9 @@ def _collect(
         elif name.endswith(_PACKED) and not path.is_dir():
             told = f"{name}: a packed problem; unpack it into a folder"
             found.append(BrokenProblem(printable(called), path, (printable(told),)))
+        elif packages and _holds_documents(path):
+            told = "it holds nothing but documents"
+            found.append(RefusedProblem(printable(called), path, told))
         elif path.is_dir() or not packages or has_ending(name):
             found.append(_read(path, called))
 
@@ -118,6 +122,12 @@ def _is_collection(folder: Path, above: tuple[Path, ...]) -> bool:
         )
     except OSError:
         return False
+
+
+def _holds_documents(folder: Path) -> bool:
+    """Tell whether a folder has files, and all of them are for people to read."""
+    files = [path for path in folder.rglob("*") if not path.is_dir()]
+    return bool(files) and all(path.suffix.lower() in _DOCUMENTS for path in files)
 
 
 def _is_problem(folder: Path) -> bool:

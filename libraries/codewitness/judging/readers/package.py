@@ -93,7 +93,9 @@ class _Package:
         constants = self._constants()
         validators = self._read_validators(constants)
         cases = self._read_data(constants, bool(validators))
-        filing = Filing(self._legacy, scoring, self._read_included(), constants)
+        # The format knows no variants, and BAPCtools, which does, replaces none in submissions.
+        plain = tuple(each for each in constants if "." not in each[0])
+        filing = Filing(self._legacy, scoring, self._read_included(), plain)
         submissions = self._read_submissions(filing)
         title, titled = self._settings.get("name", ""), self._settings.get("name")
         if isinstance(titled, dict):
@@ -213,10 +215,17 @@ class _Package:
 
     def _constants(self) -> tuple[tuple[str, str], ...]:
         values = self._settings.get("constants") or {}
-        if not isinstance(values, dict) or not all(isinstance(v, str) for v in values.values()):
+        constants: dict[str, Any] = {}
+        for name, value in values.items() if isinstance(values, dict) else ():
+            if isinstance(value, dict):
+                # Other ways to write a value, such as with a decimal comma, are {{name.variant}}.
+                constants |= {f"{name}.{variant}": text for variant, text in value.items()}
+                value = value.get("value")
+            constants[name] = value
+        if not isinstance(values, dict) or not all(isinstance(v, str) for v in constants.values()):
             self._problems.append(f"{SETTINGS}: constants: must be lines such as 'max_n: 100'")
             return ()
-        return tuple(values.items())
+        return tuple(constants.items())
 
     def _read_validators(self, constants: tuple[tuple[str, str], ...]) -> tuple[Program, ...]:
         validation = self._setting("validation", words, ("default",))

@@ -36,6 +36,10 @@ _ENTRY_POINTS: Mapping[str, re.Pattern[bytes]] = {
 """What the file to run has in languages whose programs say so themselves."""
 
 
+_LOADS = rb"(?:\b(?:import|from|require|include|use|source|consult)\b|^\s*\[|^\s*\.\s)"
+"""What stands before the name of another file where a program loads it."""
+
+
 class UnusableProgram(ValueError):
     """Files that make no program; the message names the file and the remedy."""
 
@@ -154,7 +158,14 @@ def _entries_of_one_language(name: str, files: Mapping[str, Path]) -> list[str]:
     if entry_point is not None:
         return [each for each, start in starts.items() if entry_point.search(start)]
     preferred = ("__main__", PurePosixPath(name).stem)
-    return [each for each in files if PurePosixPath(each).stem in preferred]
+    chosen = [each for each in files if PurePosixPath(each).stem in preferred]
+    return chosen or [each for each in files if not _is_loaded_by_others(each, starts)]
+
+
+def _is_loaded_by_others(name: str, starts: Mapping[str, bytes]) -> bool:
+    stem = re.escape(PurePosixPath(name).stem.encode())
+    load = re.compile(_LOADS + rb"[^\w\n]*" + stem + rb"\b", re.MULTILINE)
+    return any(load.search(start) for other, start in starts.items() if other != name)
 
 
 def files_of(

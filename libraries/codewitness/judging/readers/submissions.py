@@ -71,6 +71,10 @@ _SCORING: Mapping[str, Expectation] = {
     "partially_accepted": Expectation(),
 }
 
+_SET_ASIDE = (".disabled", ".template")
+"""Endings by which authors take a submission out without deleting it."""
+
+_OFFICIAL = frozenset({"accepted", "wrong_answer", "time_limit_exceeded", "run_time_error"})
 _DOMJUDGE_TAG = re.compile(rb"@EXPECTED_RESULTS@:([^\r\n]*)")
 _DOMJUDGE_VERDICTS = {
     "CORRECT": "AC",
@@ -172,6 +176,9 @@ def read_submissions(
             if is_by_product(name):
                 continue
             path = f"{filed}/{name}"
+            if name.endswith(_SET_ASIDE):
+                notes.append(f"{shown}/{path}: set aside by its name, and not judged")
+                continue
             its = [rule for rule in rules if matches(rule.pattern, path)]
             unmatched -= {rule.pattern for rule in its}
             try:
@@ -212,7 +219,8 @@ def _hints(rules: Sequence[_Rule]) -> Hints:
 def _expectations(
     filed: str, program: Program, rules: Sequence[_Rule], defaults: Mapping[str, Expectation]
 ) -> tuple[Expectation, ...]:
-    if tagged := _tagged(program):
+    # DOMjudge reads no tags in the folders that all judges know.
+    if filed not in _OFFICIAL and (tagged := _tagged(program)):
         return (*tagged, *(each for rule in rules for each in rule.expectations))
     # A rule named like the folder was read with the default in mind.
     replaced = any(rule.pattern == filed for rule in rules)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from codewitness.embedded.broken_deployments import catalogue
 from codewitness.embedded.service import RunningService, start_service, without_secrets
-from codewitness.execution.credentials import TokenSource
+from codewitness.execution.credentials import BackendCredentials, TokenSource
 from codewitness.reporting.walk import LinkState, Walk
 from codewitness.session_pool.assumed_identity import token_source_of
+from codewitness.session_pool.client import SessionPoolExecutor
 from codewitness.session_pool.credentials import EXECUTOR_ROLE, client_environment
 from codewitness.target.deployment_walk import Deployment, walk_deployment
 from codewitness.target.walk_findings import WANTED
@@ -80,6 +84,18 @@ def unused_port() -> int:
         return port
 
 
+@contextmanager
+def filled(pool: str) -> Iterator[None]:
+    """Take what is left of a small pool's sessions, and end all of them afterwards."""
+    credentials = BackendCredentials(authorization="Bearer anybody")
+    with SessionPoolExecutor(pool, run_id="fill", credentials=credentials) as filler:
+        urls = [f"runtimes?identifier=fill-{number}" for number in range(4)]
+        assert 429 in [filler.exchange("GET", url, deadline=30).status for url in urls]
+        yield
+        for session in filler.list_sessions():
+            filler.stop_session(session.identifier)
+
+
 def states(walk: Walk) -> dict[str, str]:
     return {link.name: link.state.value for link in walk.links}
 
@@ -128,6 +144,7 @@ def test_pool_stops_the_walk(
     walk = deployments.walk(pool=pool)
     assert stop(walk) == (link, rows)
     assert {states(walk)[name] for name in ("pool reachable", "token")} == {"passed"}
+    assert walk.left_open == ()
 
 
 @pytest.mark.parametrize("backend", ["sound", "minimal", "X8"])
@@ -145,8 +162,24 @@ def test_pool_that_works_has_no_broken_link(deployments: Deployments, pool: str)
     assert walk.broken is None, walk.headline
     passed = {name for name, state in states(walk).items() if state == "passed"}
     assert passed >= {*SOUND_POOL, "container", "field names", "real execution", "who executed"}
+    assert passed >= {"host name", "connection"}
     if pool == "C7-starting":
         assert "it was starting" in next(it.seen for it in walk.links if it.name == "container")
+
+
+def test_list_says_which_faults_a_walk_does_not_show(started: Deployments) -> None:
+    served, pools = started.service.details["deployments"], started.service.details["pools"]
+    wrong = []
+    for name, summary in catalogue().items():
+        row = re.fullmatch(r"(?:X1-)?([IRCX]\d+)(?:-\w+)?", name)
+        # Some come and go, and X15 is served only where bubblewrap is.
+        if row is None or name in ("C10", "C11", "C7-starting") or name not in served:
+            continue
+        walk = started.walk(None, name) if name in pools else started.walk(name)
+        is_shown = walk.broken is not None and row[1] in walk.broken.rows
+        if is_shown == ("no test of diagnose" in summary):
+            wrong.append(f"{name}: {walk.headline}")
+    assert wrong == []
 
 
 @pytest.mark.parametrize(
@@ -231,6 +264,57 @@ def test_pool_that_is_down_although_the_backend_answers(deployments: Deployments
     assert stop(walk) == ("pool reachable", ("N3",))
     assert walk.broken is not None
     assert "something else executes them (X4)" in walk.broken.seen
+
+
+@pytest.mark.parametrize(
+    ("pool", "link", "rows", "told"),
+    [
+        ("R1", "target port", ("R1", "R2", "R3"), "/api/v2/execute HTTP 404"),
+        ("C1", "free session", ("C3", "C1", "C2"), "HTTP 429"),
+        ("C7", "container", ("C7",), "HTTP 502"),
+    ],
+)
+def test_silent_fallback_does_not_hide_what_is_wrong_with_the_pool(
+    deployments: Deployments, pool: str, link: str, rows: tuple[str, ...], told: str
+) -> None:
+    with filled(deployments.url(pool)) if pool == "C1" else nullcontext():
+        walk = deployments.walk("sound", pool)
+    assert stop(walk) == (link, rows)
+    assert walk.broken is not None
+    assert told in walk.broken.seen
+    assert "something else executes them (X4)" in walk.broken.seen
+    assert deployments.url(pool) in walk.repeat
+    assert states(walk)["who executed"] == "not asked"
+
+
+@pytest.mark.parametrize("backend", [None, "minimal"])
+def test_address_that_is_no_session_pool(deployments: Deployments, backend: str | None) -> None:
+    walk = deployments.walk(backend, "sound")
+    assert stop(walk) == ("pool request", ("X4",))
+    assert walk.broken is not None
+    assert "/.management/getSession" in walk.broken.asked
+    assert "HTTP 404" in walk.broken.seen
+    assert states(walk)["role"] == "not observable from here"
+    assert states(walk)["target port"] == "not asked"
+    assert walk.left_open == ()
+
+
+def test_host_that_lets_everybody_in_is_reported(deployments: Deployments) -> None:
+    with start_service(["backend"], ready_within=60) as backend:
+        walk = walk_deployment(
+            Deployment(pool=backend.url, token_source=deployments.tokens),
+            link_within=30,
+            within=90,
+        )
+    assert stop(walk) == ("pool request", ("X4",))
+    reachable = next(it for it in walk.links if it.name == "pool reachable")
+    assert reachable.seen.startswith("HTTP 200 although no token was sent")
+
+
+def test_built_in_pool_beside_a_backend_is_no_proof(deployments: Deployments) -> None:
+    walk = deployments.walk("sound", "interpreter")
+    assert stop(walk) == ("pool request", ("R8",))
+    assert walk.left_open == ()
 
 
 def test_pool_is_asked_directly_beside_a_backend_that_fails(deployments: Deployments) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 import trustme
+from azure.core.credentials import AccessToken
 
 from codewitness.execution.credentials import BackendCredentials
 from codewitness.reporting.walk import Walk
@@ -18,7 +20,7 @@ from codewitness.target.deployment_walk import Deployment, walk_deployment
 from tests.scripted_server import Connection, Script, ScriptedServer, always, answer
 
 Serve = Callable[..., ScriptedServer]
-HELD = "(session pool, of which this run holds no session)"
+HELD = "(session pool, of which the caller holds no session)"
 POOL = "https://p.env.region.azurecontainerapps.io"
 
 
@@ -200,6 +202,91 @@ def test_certificate_of_an_unknown_authority(serve: Serve) -> None:
     trusting = walk_deployment(Deployment(server.url, verify=False), link_within=20, within=60)
     assert trusting.broken is None, trusting.headline
     assert "VERIFY_TLS=false" in trusting.links[2].seen
+
+
+def tokens(_scope: str) -> AccessToken:
+    return AccessToken("a-token", int(time.time()) + 3600)
+
+
+def walk_pool(url: str) -> Walk:
+    return walk_deployment(Deployment(pool=url, token_source=tokens), link_within=20, within=60)
+
+
+def test_pool_alone_shows_its_own_name_and_connection() -> None:
+    nowhere = walk_pool("https://nonesuch.invalid")
+    assert stop(nowhere) == ("host name", ("N1",))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    silent = walk_pool(f"http://127.0.0.1:{port}")
+    assert stop(silent) == ("connection", ("N3",))
+    assert states(silent)["host name"] == "passed"
+    assert silent.repeat.startswith(f"curl -sS -i http://127.0.0.1:{port}/")
+
+
+def test_certificate_of_a_pool_that_is_walked_alone(serve: Serve) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("localhost").configure_cert(context)
+    done = walk_pool(serve(executing(), context).url)
+    assert stop(done) == ("TLS", ("N7",))
+    assert [states(done)[name] for name in ("host name", "connection")] == ["passed", "passed"]
+    assert states(done)["pool reachable"] == "not asked"
+
+
+def test_pool_that_hangs_is_asked_once(serve: Serve) -> None:
+    server = serve(Connection.hold)
+    done = walk_deployment(Deployment(pool=server.url), link_within=0.5, within=20.0)
+    assert done.broken is not None
+    assert done.broken.name == "pool reachable"
+    assert done.elapsed < 10
+
+
+def test_pool_whose_management_refuses_the_caller_proves_nothing(serve: Serve) -> None:
+    """Everything runs, and nothing shows that it ran in a session."""
+    runs = executing()
+
+    def script(connection: Connection) -> None:
+        read = connection.read
+
+        def unless_managed() -> bytes | None:
+            while (request := read()) is not None and b"/.management/" in request.split()[1]:
+                connection.send(answer("403 Forbidden"))
+            return request
+
+        connection.read = unless_managed  # type: ignore[method-assign]
+        runs(connection)
+
+    done = walk_pool(serve(script).url)
+    assert stop(done) == ("who executed", ("X4",))
+    assert states(done)["real execution"] == "passed"
+    assert done.broken is not None
+    assert "HTTP 403" in done.broken.seen
+
+
+def test_container_that_has_other_routes_than_the_walk_asks_for_is_not_blamed(
+    serve: Serve,
+) -> None:
+    """Beside a backend that may ask its container for something else."""
+
+    def script(connection: Connection) -> None:
+        while (request := connection.read()) is not None:
+            route = request.split()[1]
+            if b"/.management/listSessions" in route:
+                connection.send(answer(body='{"value": []}'))
+            elif b"/.management/" in route:
+                connection.send(answer("200 OK", "{}"))
+            elif route.startswith(b"/?"):
+                connection.send(answer(body='{"message": "adapter"}'))
+            else:
+                connection.send(answer("404 Not Found", message("Not Found")))
+
+    done = walk_deployment(
+        Deployment(serve(executing()).url, serve(script).url, token_source=tokens),
+        link_within=20,
+        within=60,
+    )
+    assert states(done)["container"] == "not observable from here"
+    assert done.broken is not None
+    assert done.broken.name == "who executed"
 
 
 def test_server_that_never_answers_is_bounded(serve: Serve) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 
 from codewitness.embedded.service import RunningService, start_service
 from codewitness.execution.causes import Diagnosis
 from codewitness.reporting.walk import Link, LinkState, Walk, walk_as_html, walk_as_text
 from tests.robot_runs import PROJECT, RobotRun, environment, run_robot
+from tests.scripted_server import ScriptedServer, always, answer
 
 PACKAGE = PROJECT / "libraries" / "codewitness"
 PORT = Diagnosis("the port is not set", "set it", "R1")
@@ -85,10 +88,21 @@ def deployments() -> Iterator[RunningService]:
         yield service
 
 
-def diagnose(*arguments: str) -> subprocess.CompletedProcess[str]:
+@pytest.fixture(scope="module")
+def unknown_ca() -> Iterator[tuple[str, trustme.CA]]:
+    """Address of a TLS server that refuses everything, and the authority of its certificate."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    server = ScriptedServer(always(answer("401 Unauthorized")), context)
+    yield server.url, authority
+    server.stop()
+
+
+def diagnose(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, str(PACKAGE), "diagnose", *arguments],
-        env=environment(),
+        env=environment(**variables),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -109,6 +123,33 @@ def test_exit_code_1_where_a_link_is_broken(deployments: RunningService) -> None
     assert done.stderr.startswith("error: the deployment is broken at 'field names' [X2]: ")
     assert done.stderr.count("\n") == 1
     assert "likely cause [X2]: the executor's adapter and the backend name fields" in done.stdout
+
+
+def test_cures_for_an_unknown_authority_help(
+    unknown_ca: tuple[str, trustme.CA], tmp_path: Path
+) -> None:
+    url, authority = unknown_ca
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    refused = diagnose("--endpoint", url)
+    assert "broken at 'TLS' [N7]" in refused.stdout
+    for cure in ({"VERIFY_TLS": "false"}, {"CA_BUNDLE": str(bundle)}):
+        (name,) = cure
+        assert name in refused.stdout
+        assert "broken at 'backend up' [I0]" in diagnose("--endpoint", url, **cure).stdout
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"VERIFY_TLS": "perhaps"}, "VERIFY_TLS is 'perhaps'; use true or false"),
+        ({"CA_BUNDLE": "nowhere.pem"}, "the CA bundle 'nowhere.pem' can't be used"),
+    ],
+)
+def test_exit_code_2_for_wrong_variables(variables: dict[str, str], said: str) -> None:
+    done = diagnose("--endpoint", "https://127.0.0.1:9", **variables)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from codewitness.execution.answers import read_runtimes
 from codewitness.execution.backend import BackendExecutor
@@ -43,6 +43,7 @@ from codewitness.target.walk_findings import (
     BACKEND,
     BEHIND_BACKEND,
     CONNECTION,
+    CONTAINER,
     EXECUTION,
     EXECUTOR,
     FIELDS,
@@ -51,7 +52,10 @@ from codewitness.target.walk_findings import (
     NAME,
     POOL,
     POOL_SETTING,
+    PORT,
     ROLE,
+    SESSION,
+    SHAPE,
     TLS,
     TOKEN,
     WANTED,
@@ -59,6 +63,7 @@ from codewitness.target.walk_findings import (
     Executed,
     Finding,
     OutOfTime,
+    asked_of_pool,
     broken_link,
     finding_of,
     finding_of_fallback,
@@ -78,6 +83,14 @@ WALK_WITHIN = 30.0
 
 # What the caller's own identity and the pool's management decide, whoever else gets through.
 _OWN_ACCESS = (POOL, TOKEN, ROLE)
+# Rows by which the pool itself refuses everybody. In others a container may have answered, which
+# need not speak to others as it does to its backend.
+_REFUSED_BY_POOL = {
+    SHAPE: ("R7", "R8", "X4"),
+    PORT: ("R1",),
+    SESSION: ("C1", "C2", "C3", "C4"),
+    CONTAINER: ("C7",),
+}
 
 _LONGEST_LOOK_UP = 3.0
 _SERVER_WITHIN = 3.0
@@ -160,6 +173,7 @@ class _Walker:
         self._give_up = self._start + within
         self._links: dict[str, Link] = {}
         self._repeat = ""
+        self._gives_sessions = True
         self._backend: BackendExecutor | None = None
         self._pool: PoolAccess | None = None
         if deployment.endpoint:
@@ -187,7 +201,7 @@ class _Walker:
         if self._pool is None:
             return ()
         self._pool.executor.close()
-        return self._pool.executor.left_open
+        return self._pool.executor.left_open if self._gives_sessions else ()
 
     # The walk
 
@@ -209,9 +223,8 @@ class _Walker:
 
     def _walk(self) -> None:
         if self._backend is None:
-            for name in (NAME, CONNECTION, TLS, BACKEND, POOL_SETTING):
-                self._unseen(name, "no backend's address was given")
             assert self._pool is not None
+            self._reach_pool(self._pool)
             self._note(self._walk_pool(self._pool))
             return
         self._reach_backend(self._backend)
@@ -267,7 +280,7 @@ class _Walker:
     # The backend
 
     def _reach_backend(self, backend: BackendExecutor) -> None:
-        host, port = _address(backend.base_url)
+        host = _address(backend.base_url)[0]
         asked = f"GET {backend.base_url}runtimes"
         self._repeat = curl_line(
             f"{backend.base_url}runtimes", None, backend.curl_options, method="GET"
@@ -277,7 +290,7 @@ class _Walker:
             answer = backend.exchange("GET", "runtimes", deadline=self.left())
         except PlatformFault as fault:
             raise Broken(self._no_answer(backend, fault, asked, addresses)) from fault
-        self._pass_transport(backend, host, port, addresses)
+        self._pass_transport(backend.base_url, addresses)
         said = f"HTTP {answer.status} in {answer.elapsed:.2f} s"
         wrong = _fault_in(answer, self._deployment.credentials)
         if wrong is None or speaks_of_pool(wrong):
@@ -286,15 +299,34 @@ class _Walker:
             # Whether programs are executed all the same decides.
             self._links[BACKEND] = new_link(BACKEND, LinkState.NOT_OBSERVABLE, asked, str(wrong))
 
-    def _pass_transport(
-        self, backend: BackendExecutor, host: str, port: int, addresses: Sequence[str]
-    ) -> None:
+    def _reach_pool(self, pool: PoolAccess) -> None:
+        """Let the outermost links be the pool's own, where it is walked alone."""
+        with pool.caller_without_token() as caller:
+            asked = f"GET {pool.url}, without a token"
+            self._repeat = curl_line(urljoin(caller.base_url, "/"), None, method="GET")
+            addresses = _look_up(_address(pool.url)[0], min(_LONGEST_LOOK_UP, self.left()))
+            try:
+                caller.exchange("GET", "/", deadline=self.left())
+            except PlatformFault as fault:
+                link = _transport_link(fault)
+                self._pass_until(link, pool.url, addresses)
+                self._without_backend()
+                raise Broken(finding_of(link or POOL, asked, asked_of_pool(fault))) from fault
+        self._pass_transport(pool.url, addresses)
+        self._without_backend()
+
+    def _without_backend(self) -> None:
+        for name in (BACKEND, POOL_SETTING):
+            self._unseen(name, "no backend's address was given")
+
+    def _pass_transport(self, url: str, addresses: Sequence[str]) -> None:
+        host, port = _address(url)
         if addresses:
             self._passed(NAME, f"address of {host}", ", ".join(addresses))
         else:
             self._unseen(NAME, f"this machine does not know {host}, yet a proxy gets through")
         self._passed(CONNECTION, f"{host}, port {port}", "connected")
-        if not backend.base_url.startswith("https:"):
+        if not url.startswith("https:"):
             self._unseen(TLS, "the address is plain http: there is nothing to look at")
         elif not self._deployment.verify:
             self._unseen(TLS, "VERIFY_TLS=false: the certificate was not looked at")
@@ -308,18 +340,12 @@ class _Walker:
         asked: str,
         addresses: Sequence[str],
     ) -> Finding:
-        host, port = _address(backend.base_url)
-        link = LINK_OF_KIND.get(fault.kind, BACKEND)
         if fault.kind is FaultKind.UNAUTHENTICATED:
             # The token is fetched before anything is sent.
             return finding_of(BACKEND, asked, fault)
-        if fault.kind is FaultKind.TIMEOUT and "was not done" in fault.detail:
-            doing = {"looking up": NAME, "TLS handshake": TLS}
-            link = next((it for word, it in doing.items() if word in fault.detail), CONNECTION)
-        if link in (CONNECTION, TLS, BACKEND) and addresses:
-            self._passed(NAME, f"address of {host}", ", ".join(addresses))
-        if link in (TLS, BACKEND):
-            self._passed(CONNECTION, f"{host}, port {port}", "connected")
+        broken = _transport_link(fault)
+        self._pass_until(broken, backend.base_url, addresses)
+        link = broken or BACKEND
         finding = finding_of(link, asked, fault)
         if link == BACKEND and fault.kind is FaultKind.TIMEOUT:
             with contextlib.suppress(PlatformFault):
@@ -330,6 +356,14 @@ class _Walker:
                 )
                 finding = replace(finding, seen=finding.seen + told, candidates=_HANGS)
         return finding
+
+    def _pass_until(self, broken: str | None, url: str, addresses: Sequence[str]) -> None:
+        """Pass what comes before the link of a fault: host name, then connection."""
+        host, port = _address(url)
+        if broken != NAME and addresses:
+            self._passed(NAME, f"address of {host}", ", ".join(addresses))
+        if broken not in (NAME, CONNECTION):
+            self._passed(CONNECTION, f"{host}, port {port}", "connected")
 
     def _through(self, backend: BackendExecutor) -> Executed | Finding:
         """Run two programs through the backend and judge what comes."""
@@ -382,7 +416,9 @@ class _Walker:
 
     def _walk_pool(self, pool: PoolAccess) -> list[Link]:
         self._repeat = curl_line(pool.executor.execute_url, _REPEATED, pool.executor.curl_options)
-        return PoolWalk(pool, self.left).walk()
+        links = PoolWalk(pool, self.left).walk()
+        self._gives_sessions = not any(it.name == SHAPE and _is_refused(it) for it in links)
+        return links
 
     def _explain_success(self, backend: BackendExecutor, ran: Executed) -> None:
         told = ran.result.provenance
@@ -427,9 +463,10 @@ class _Walker:
         """Say what keeps a backend that answers from executing in the pool that was given.
 
         Raises:
-            Broken: Something does.
+            Broken: Something does, or nothing proves that it executes there.
         """
-        told = "programs through the backend run all the same: something else executes them (X4)"
+        maybe = "maybe " if testimony.in_pool is None else ""
+        told = f"programs through the backend run all the same: {maybe}something else executes them"
         repeat = self._repeat
         self._unseen(POOL_SETTING, "the backend's answers do not name its pool")
         for link in self._walk_pool(self._pool) if self._pool else ():
@@ -437,11 +474,10 @@ class _Walker:
                 continue
             if link.state is not LinkState.BROKEN:
                 self._note([link])
-            elif link.name in _OWN_ACCESS:
-                seen = f"{link.seen}; {told}"
+            elif link.name in _OWN_ACCESS or _is_refused(link):
+                seen = f"{link.seen}; {told} (X4)"
                 raise Broken(Finding(link.name, link.asked, seen, link.candidates))
             else:
-                # The container need not speak to others as it does to its backend.
                 self._unseen(link.name, f"asked directly: {link.seen}")
         self._repeat = repeat
         for name in BEHIND_BACKEND:
@@ -449,7 +485,7 @@ class _Walker:
         asked = "the pool's list of sessions, before and after a program through the backend"
         self._passed(FIELDS, asked, FIELDS_FOUND)
         self._passed(EXECUTION, asked, "the nonce came back")
-        if testimony.in_pool is None:
+        if testimony.in_pool is None and self._pool is None:
             self._unseen(EXECUTOR, testimony.verdict)
             return
         candidates = (testimony.diagnosis,) if testimony.diagnosis else ()
@@ -462,6 +498,19 @@ def _fault_in(answer: HttpAnswer, credentials: BackendCredentials) -> PlatformFa
     except PlatformFault as fault:
         return fault
     return None
+
+
+def _transport_link(fault: PlatformFault) -> str | None:
+    """Return which of the three outermost links a fault breaks; ``None`` if it came after them."""
+    if fault.kind is FaultKind.TIMEOUT and "was not done" in fault.detail:
+        doing = {"looking up": NAME, "TLS handshake": TLS}
+        return next((it for word, it in doing.items() if word in fault.detail), CONNECTION)
+    return LINK_OF_KIND.get(fault.kind)
+
+
+def _is_refused(link: Link) -> bool:
+    """Tell whether a broken link shows a pool that refuses everybody."""
+    return any(row in _REFUSED_BY_POOL.get(link.name, ()) for row in link.rows[:1])
 
 
 def _address(url: str) -> tuple[str, int]:

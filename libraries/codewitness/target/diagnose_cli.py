@@ -17,7 +17,8 @@ _DESCRIPTION = (
 )
 _EPILOG = (
     "Credentials come from the environment alone: BACKEND_AUTHORIZATION, BACKEND_API_KEY or "
-    "BACKEND_SCOPE for the backend, azure-identity's own variables for the pool; CA_BUNDLE names "
+    "BACKEND_SCOPE for the backend, azure-identity's own variables for the pool. VERIFY_TLS and "
+    "CA_BUNDLE are the environment's, too: whether certificates are looked at, and a PEM file with "
     "the authorities to trust. Two programs are executed through the backend, and others in a "
     "session of the pool where the backend's answers leave something open."
 )
@@ -54,7 +55,9 @@ def add_diagnose(commands: Any) -> None:
         help="seconds that the walk may take in all, half of them for one link (default 30)",
     )
     parser.add_argument(
-        "--insecure", action="store_true", help="do not look at the servers' certificates"
+        "--insecure",
+        action="store_true",
+        help="do not look at the servers' certificates, as VERIFY_TLS=false",
     )
 
 
@@ -73,16 +76,21 @@ def _diagnose(options: argparse.Namespace) -> None:
     from codewitness.execution.credentials import BackendCredentials
     from codewitness.reporting.walk import walk_as_text
     from codewitness.target.deployment_walk import Deployment, walk_deployment
+    from codewitness.target.settings import KNOWN_SETTINGS
 
     if not options.endpoint and not options.pool:
         raise UsageError("nothing to walk: give --endpoint URL, --pool URL or both")
     try:
+        verify = KNOWN_SETTINGS["VERIFY_TLS"].convert(
+            "VERIFY_TLS", os.environ.get("VERIFY_TLS") or True
+        )
         walk = walk_deployment(
             Deployment(
                 options.endpoint,
                 options.pool,
                 BackendCredentials.from_environment(),
-                verify=not options.insecure,
+                verify=verify and not options.insecure,
+                ca_bundle=os.environ.get("CA_BUNDLE", "").strip() or None,
             ),
             link_within=options.deadline / 2,
             within=options.deadline,

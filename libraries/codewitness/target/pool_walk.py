@@ -59,6 +59,8 @@ _STARTS_WITHIN = 6.0
 _PART_FOR_STARTING = 0.4
 # One, and others for when a request in it is cut off.
 _MOST_SESSIONS = 3
+# What web servers answer to a path, or a method there, that they do not have.
+_NO_SUCH_ROUTE = (404, 405)
 _REGIONAL = re.compile(r"/sessionPools/", re.IGNORECASE)
 _BUILT_IN = Diagnosis(
     "this is the address of a built-in interpreter pool, which does not speak the Piston v2 API, "
@@ -70,6 +72,18 @@ _NO_ROUTE = Diagnosis(
     "the container does not have this route, and answers others",
     "compare the path with the routes of the adapter in the image; deploy changes under a new tag",
     "R3",
+)
+_NO_POOL = Diagnosis(
+    "what answers at this address is no session pool: it is an execute API without a pool's "
+    "management routes",
+    "give the pool by the address that its definition shows, and a backend as ENDPOINT",
+    "X4",
+)
+_NOT_VOUCHED = Diagnosis(
+    "the pool's management route does not name the session of the program",
+    "let this identity use /.management/getSession, which the role of the pool's users includes; "
+    "compare the pool's address with the one that its definition shows",
+    "X4",
 )
 _OTHER_ANSWERED = Diagnosis(
     "the pool knows no session of this identifier: something else answers at its address",
@@ -167,7 +181,8 @@ class PoolWalk:
                 answer = caller.exchange("GET", "/", deadline=self._left())
             except PlatformFault as fault:
                 raise Broken(finding_of(POOL, asked, asked_of_pool(fault))) from fault
-        self._pass(POOL, asked, f"HTTP {answer.status}")
+        open_to_all = " although no token was sent, which a pool asks for"
+        self._pass(POOL, asked, f"HTTP {answer.status}{open_to_all * (answer.status < 300)}")
 
     def _check_token(self) -> None:
         asked = f"a token for {SCOPE}, of azure-identity"
@@ -199,9 +214,28 @@ class PoolWalk:
         if fault is not None:
             raise Broken(self._refused(asked, fault, seconds))
         after = f", after {seconds:.0f} s of HTTP 502: it was starting" if waited else ""
+        self._ask_management()
         for name in (ROLE, SHAPE, PORT, SESSION):
             self._pass(name, asked, "the container's answer came back")
         self._pass(CONTAINER, asked, f"HTTP 200{after}")
+
+    def _ask_management(self) -> None:
+        """Tell a pool from what only speaks the API of its container.
+
+        Asked only after a container's answer: a pool without a target port may have no route
+        at all.
+        """
+        asked = "POST /.management/getSession?identifier=… of the same host"
+        self._left()
+        try:
+            self._pool.get_session(self._pool.identifiers[-1])
+        except PlatformFault as fault:
+            if fault.status not in _NO_SUCH_ROUTE:
+                return
+            why = "what answers is no session pool"
+            self._links[ROLE] = new_link(ROLE, LinkState.NOT_OBSERVABLE, "", why)
+            seen = finding_of(SHAPE, asked, asked_of_pool(fault)).seen
+            raise Broken(Finding(SHAPE, asked, seen, (_NO_POOL,))) from fault
 
     def _fault_of_runtimes(self) -> PlatformFault | None:
         try:
@@ -249,9 +283,10 @@ class PoolWalk:
         asked = "the pool's management route, for the session of the program"
         if told.degraded:
             raise Broken(Finding(EXECUTOR, asked, told.degraded, (_OTHER_ANSWERED,)))
-        state = LinkState.PASSED if told.session else LinkState.NOT_OBSERVABLE
-        seen = f"session {told.session or 'not proven'}; {'; '.join(told.notes)}"
-        self._links[EXECUTOR] = new_link(EXECUTOR, state, asked, seen)
+        notes = "; ".join(told.notes)
+        if told.session is None:
+            raise Broken(Finding(EXECUTOR, asked, notes, (_NOT_VOUCHED,)))
+        self._pass(EXECUTOR, asked, f"session {told.session}; {notes}")
 
 
 def _random_path() -> str:

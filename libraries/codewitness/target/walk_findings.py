@@ -53,9 +53,9 @@ EXECUTION = "real execution"
 EXECUTOR = "who executed"
 
 WANTED: Mapping[str, str] = {
-    NAME: "the backend's host name is known here",
-    CONNECTION: "something listens at the backend's address",
-    TLS: "the backend's certificate is valid, trusted and its host's own",
+    NAME: "the host name is known here",
+    CONNECTION: "something listens at the address",
+    TLS: "the certificate is valid, trusted and its host's own",
     BACKEND: "the execute API answers and lets the caller in",
     POOL_SETTING: "the backend knows the address of its session pool",
     POOL: "the pool's host is known, reachable and speaks HTTP",
@@ -106,8 +106,8 @@ _UNREACHABLE = re.compile(
     re.IGNORECASE,
 )
 # Lets the table of causes know who was asked.
-_ASKED_POOL = "(session pool, of which this run holds no session)"
-_MARK = re.compile(r"\s*\(session pool, of which this run holds [^()]*\)")
+_ASKED_POOL = "(session pool, of which the caller holds no session)"
+_MARK = re.compile(r"\s*\(session pool, of which the caller holds [^()]*\)")
 
 FIELDS_FOUND = "stdout, stderr and code are where they belong"
 

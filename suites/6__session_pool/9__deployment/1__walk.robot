@@ -115,3 +115,9 @@ Silent Fallback Is Named
     Walk Broken Deployment    backend=sound    pool=guarded
     Walk Should Have Stopped At    who executed    X4
     Links Should Have Passed    real execution
+
+Backend Given As A Session Pool Is Named
+    [Documentation]    It executes, and has no management route: nothing shows a session.
+    [Tags]    rehearsal
+    Pool Should Be Diagnosed    sound    pool request    X4
+    Links Should Have Passed    host name    connection    token

@@ -176,6 +176,9 @@ class ConcurrencyLibrary:
             ]
         )
         told = f"a reused session saves {saved.format()} s, the median of {saved.count} pairs"
+        added = run_context.service().added_cold_start
+        if added:
+            told = f"{told}; the embedded pool adds {added:g} s to every new one"
         logger.info(told)
         run_context.set_metadata({"Session reuse": told})
         if saved.high is not None and saved.high <= 0:

@@ -151,13 +151,16 @@ class PrivateServicesLibrary:
     # Identity
 
     @keyword(tags=["private", "authentication"])
-    def let_identity_give_tokens(self, lifetime: float = 3600.0, with_role: bool = True) -> None:
+    def let_identity_give_tokens(
+        self, lifetime: float = 3600.0, with_role: bool = True, forged: bool = False
+    ) -> None:
         """Changes the tokens that the private pool's identity service gives from now on.
 
-        ``lifetime`` is in seconds, and negative for tokens that have expired.
+        ``lifetime`` is in seconds, and negative for tokens that have expired. ``forged`` tokens
+        are right in all that they claim, but signed with a key that the pool doesn't know.
         """
         roles: dict[str, Any] = {} if with_role else {"roles": []}
-        self._current_pool.configure_identity(lifetime=lifetime, **roles)
+        self._current_pool.configure_identity(lifetime=lifetime, foreign_signature=forged, **roles)
 
     @keyword(tags=["private", "authentication"])
     def get_token_for_private_pool(self) -> Secret:

@@ -6,8 +6,9 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, wait
+from datetime import datetime, timezone
 from typing import Any, Literal, NoReturn, TypeVar
 
 from robot.api import logger
@@ -30,17 +31,21 @@ from codewitness.target.private_pool import (
     PrivatePool,
     SessionCall,
     output_of,
+    properties_of,
     result_of,
+    wait_until_deaf,
 )
 
 T = TypeVar("T")
 
 _REUSE = "Azure dynamic sessions contract, section 3: known identifier, same session"
 _LIFECYCLE = "Azure dynamic sessions contract, section 4: lifecycle and limits"
+_FORWARDING = "Azure dynamic sessions contract, section 8: the caller's token is dropped"
 _MANAGEMENT = "Azure dynamic sessions contract, section 3: management routes"
 _ERRORS = "Azure dynamic sessions contract, section 6: errors"
 _SIZES = "the session pool hands on what it is sent, to the byte"
 _TOKENS = "Azure dynamic sessions contract, section 5, and field failure I2: renew in time"
+_GENERATION_A = "Azure dynamic sessions contract, section 2.1: generation A"
 _FAILURES = "Azure dynamic sessions contract, section 2.4: user-code failure is HTTP 200"
 _ISOLATION = "Azure dynamic sessions contract, section 4: the identifier is the only boundary"
 # Beyond any cooldown that Azure allows, and any age in its examples.
@@ -97,6 +102,7 @@ class SessionPoolLibrary:
         self._calls: list[SessionCall] = []
         self._answer: HttpAnswer | None = None
         self._begun: Future[SessionCall] | None = None
+        self._containers: dict[str, str] = {}
         self._with_new_caller: PrivatePool | None = None
 
     # Pools
@@ -129,8 +135,6 @@ class SessionPoolLibrary:
         """
         options = (
             *("--max-sessions", str(max_sessions), "--ready-sessions", str(ready_sessions)),
-            # Azure may refuse a pool that keeps nothing ready; the plan's cheapest one does so.
-            *(["--unchecked"] if ready_sessions == 0 else []),
             *("--cooldown", str(cooldown)),
             *([] if max_alive is None else ["--max-alive", str(max_alive)]),
             *("--start-time", str(start_time), "--when-full", when_full, "--sandbox", sandbox),
@@ -213,6 +217,23 @@ class SessionPoolLibrary:
         if begun is None:
             raise AssertionError("No program runs. Begin with 'Start Program In Session'.")
         self._keep_call(self.ask(lambda: begun.result(2 * CALL_WITHIN)))
+
+    @keyword(tags=["session-pool", "execute", "expect"])
+    def program_should_be_stopped_after(self, limit: str, within: float = 10) -> None:
+        """Fails unless the pool stops the program that `Start Program In Session` began.
+
+        ``limit`` is after how long by the pool's clock, such as ``220 s``, and is over by now; the
+        answer must come ``within`` seconds. It is the one to be judged then.
+        """
+        begun = self._begun
+        if begun is not None:
+            wait([begun], within)
+            if not begun.done():
+                received = f"not stopped after {limit}"
+                # What came before is no answer to this.
+                self._answer = None
+                self.fail("program", "is", f"stopped after {limit}", received, _FAILURES)
+        self.wait_for_program()
 
     @keyword(tags=["session-pool", "execute"])
     def execute_with_a_new_identifier_per_call(self, calls: int) -> None:
@@ -323,6 +344,31 @@ class SessionPoolLibrary:
             shown = f"{'failed' if run.code else 'succeeded'}: {received or '(nothing on stderr)'}"
             self.fail("execution", "is told as", f"failed: {stderr}", shown, _FAILURES)
 
+    @keyword(tags=["session-pool", "execute", "expect"])
+    def older_operation_should_tell(
+        self, user: str, code: str, stdout: str = "", stderr: str = "", result: str = ""
+    ) -> None:
+        """Executes a program by ``code/execute``, and fails unless it is told as a success.
+
+        The answer must have all four fields of generation A, which clients rely on. ``result`` is
+        the value of the program's last expression as JSON; empty for a program without one, whose
+        result may be empty or null.
+        """
+        identifier = self.identifier(user)
+        answer = self.ask(lambda: self.pool.execute_wrapped(identifier, code))
+        self._answer = answer
+        told = self.ask(lambda: properties_of(answer))
+        seen = {name: told.get(name, "(missing)") for name in ("status", "stdout", "stderr")}
+        value = told.get("result", "")
+        seen["result"] = "" if value in ("", None) else json.dumps(value)
+        if "result" not in told:
+            seen["result"] = "(missing)"
+        wanted = {"status": "Success", "stdout": stdout, "stderr": stderr, "result": result}
+        if seen != wanted:
+            expected, received = json.dumps(wanted), json.dumps(seen)
+            self.fail("properties of the answer", "are", expected, received, _GENERATION_A)
+        logger.info(f"{identifier}: {answer.text}")
+
     @keyword(tags=["session-pool", "expect"])
     def failure_should_be_explained(self, row: str, cure: str) -> None:
         """Fails unless the suite explains the last result by ``row`` and advises ``cure``.
@@ -394,6 +440,49 @@ class SessionPoolLibrary:
                 "list of sessions", "has", self.identifier(user), _in_words(listed), _MANAGEMENT
             )
         logger.info(f"created {session.created_at}, ends {session.expires_at}")
+
+    @keyword(tags=["session-pool", "expect"])
+    def session_should_tell_its_end_as(self, user: str, name: str) -> None:
+        """Fails unless the description and the list of sessions tell a session's end as ``name``.
+
+        It must be a moment after the session's last call. Clients read it by that very name.
+        """
+        identifier = self.identifier(user)
+        for told in self.ask(lambda: self.pool.describe_session(identifier)):
+            self._answer = told.answer
+            ends, used = (_moment(told.session, it) for it in (name, "lastAccessedAt"))
+            if ends is None or used is None or not ends > used:
+                expected = f"{name}, a moment after lastAccessedAt"
+                received = json.dumps(told.session)
+                self.fail(f"session in {told.operation}", "has", expected, received, _MANAGEMENT)
+            logger.info(f"{told.operation}: {name} is {ends}")
+
+    @keyword(tags=["session-pool", "expect"])
+    def container_should_be_gone(self, user: str, within: float = 10) -> None:
+        """Fails if the container that served ``user`` still listens ``within`` seconds from now.
+
+        A container that goes on can be given to somebody else, with whatever is left in it.
+        """
+        url = self._containers.get(self.identifier(user))
+        if url is None:
+            raise AssertionError(f"No container has served {user} in this test.")
+        if not wait_until_deaf(url, within):
+            received = f"it listens at {url}"
+            self.fail("container of the session that ended", "is", "gone", received, _ISOLATION)
+        logger.info(f"Nothing listens at {url} any more.")
+
+    @keyword(tags=["session-pool", "expect"])
+    def container_should_not_have_been_sent(self, user: str, header: str) -> None:
+        """Fails if a request of ``user`` came to the container with ``header``.
+
+        What came is told by the container, through the pool's control port.
+        """
+        received = self.ask(self.pool.state).received.get(self.identifier(user), frozenset())
+        told = _in_words(sorted(received))
+        if "host" not in received or header.lower() in received:
+            expected = f"Host and others, without {header}"
+            self.fail("headers that the container got", "are", expected, told, _FORWARDING)
+        logger.info(f"The container got: {told}")
 
     @keyword(tags=["session-pool", "expect"])
     def session_should_not_be_listed(self, user: str) -> None:
@@ -480,7 +569,7 @@ class SessionPoolLibrary:
             self._with_new_caller = None
         if self._current in self._own:
             self._current = None
-        self._calls, self._answer, self._begun = [], None, None
+        self._calls, self._answer, self._begun, self._containers = [], None, None, {}
         _end(self._own)
         self._own = []
 
@@ -547,6 +636,7 @@ class SessionPoolLibrary:
 
     def _keep_call(self, call: SessionCall) -> None:
         self._calls, self._answer = [call], call.answer
+        self._containers.update(call.after.containers)
         logger.info(f"{call.identifier}: {_told(call.answer)}, {_session(call)}")
 
     def _call_in_turn(self, users: list[str]) -> None:
@@ -626,6 +716,16 @@ def _start(kind: Kind, options: tuple[str, ...]) -> PrivatePool:
 def _end(pools: list[PrivatePool]) -> None:
     for pool in pools:
         pool.close()
+
+
+def _moment(session: Mapping[str, Any], name: str) -> datetime | None:
+    """Return a moment that a session tells, or ``None`` where it tells none."""
+    try:
+        # The final Z is read by Python 3.11 and newer alone.
+        moment = datetime.fromisoformat(str(session.get(name)).replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
 
 def _told(answer: HttpAnswer) -> str:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,15 @@ def test_help() -> None:
     [
         (["--cooldown", "299"], "the cooldown must be 300 to 3600 s, not 299"),
         (["--cooldown", "x"], "'x' is not a number of seconds"),
-        (["--ready-sessions", "0"], "SessionPoolInvalidReadySessionInstances"),
+        (
+            ["--ready-sessions", "0", "--refuse-ready-zero"],
+            "SessionPoolInvalidReadySessionInstances: a custom-container pool keeps at least 1",
+        ),
+        (["--ready-sessions", "5"], "SessionPoolInvalidReadySessionInstances"),
+        (["--ready-sessions", "0", "--cooldown", "299"], "the cooldown must be 300 to 3600 s"),
+        (["--max-sessions", "1", "--ready-sessions", "1"], "fewer than its maximum of 1, not 1"),
+        (["--max-sessions", "1", "--refuse-ready-zero"], "SessionPoolInvalidReadySession"),
+        (["--max-sessions", "0"], "a pool of at most 0 instances can't serve anybody"),
         (["--ready-sessions", "9", "--unchecked"], "9 of 5 instances can't be kept ready"),
         (["--max-sessions", "-1"], "'-1' is not a whole number"),
         (["--max-alive", "10", "--kind", "python"], "only custom-container pools"),
@@ -81,6 +90,37 @@ def test_service_tells_a_client_all_it_needs() -> None:
         stopped = pool.manage("stopSession", identifier="user-1").text
         assert stopped == "Session user-1 in session pool mine stopped."
         assert pool.move(301)["sessions"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ready"),
+    [
+        (["--ready-sessions", "0"], 0),
+        (["--max-sessions", "1"], 0),
+        (["--max-sessions", "1", "--kind", "python"], 0),
+        (["--max-sessions", "2", "--refuse-ready-zero"], 1),
+        (["--ready-sessions", "0", "--refuse-ready-zero", "--kind", "python"], 0),
+    ],
+)
+def test_ready_stock_may_be_empty(arguments: list[str], ready: int) -> None:
+    with start_service(["session-pool", "--identity", "none", *arguments]) as service:
+        assert PoolClient(service.details).state()["ready"] == ready
+
+
+def test_first_request_of_a_session_is_slowed_down_by_default() -> None:
+    with start_service(["session-pool", "--identity", "none"]) as service:
+        assert service.details["allocation_time"] == 1
+        pool = PoolClient(service.details)
+        first, second = (_seconds_of(lambda: pool.run("print(1)", "user-1")) for _ in range(2))
+        assert first >= 1
+        assert second < first
+        assert pool.state()["sessions"][0]["identifier"] == "user-1"
+
+
+def _seconds_of(act: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    act()
+    return time.perf_counter() - start
 
 
 def test_service_of_the_built_in_kind() -> None:

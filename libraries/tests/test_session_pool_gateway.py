@@ -380,7 +380,10 @@ def test_tokens_without_role() -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"rules": PoolRules(ready=0)}, "SessionPoolInvalidReadySessionInstances"),
+        (
+            {"rules": PoolRules(ready=0), "refuses_ready_zero": True},
+            "SessionPoolInvalidReadySessionInstances",
+        ),
         ({"rules": PoolRules(maximum=1)}, "SessionPoolInvalidReadySessionInstances"),
         ({"rules": PoolRules(maximum=601), "kind": "python"}, "600"),
     ],
@@ -389,3 +392,8 @@ def test_rules_that_azure_refuses(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         PoolSettings(**settings)
     PoolSettings(**settings, checks_rules=False)
+
+
+@pytest.mark.parametrize("maximum", [1, 5])
+def test_pool_may_keep_nothing_ready(maximum: int) -> None:
+    assert PoolSettings(rules=PoolRules(maximum, ready=0)).rules.ready == 0

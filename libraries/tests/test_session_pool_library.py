@@ -185,6 +185,56 @@ Other Failure
     Execute In Session    alice    1/0
     Program Should Have Failed    Execution aborted
 
+Session That Comes Back
+    Share Session Pool For Data
+    Leave Data In Session    alice
+    No Data Should Be Left In Sessions    bob    alice
+
+Other Name Of The End
+    Share Session Pool    max_sessions=2
+    Execute In Session    alice    print(1)
+    Session Should Tell Its End As    alice    expireAt
+
+Other Name Of The End Of An Interpreter
+    Share Session Pool    kind=python
+    Execute In Session    alice    print(1)
+    Session Should Tell Its End As    alice    expiresAt
+
+End Of No Session
+    Share Session Pool    max_sessions=2
+    Session Should Tell Its End As    alice    expiresAt
+
+Container Still There
+    Share Session Pool    max_sessions=2
+    Execute In Session    alice    print(1)
+    Container Should Be Gone    alice    within=0
+
+Container Of Nobody
+    Share Session Pool    max_sessions=2
+    Container Should Be Gone    alice
+
+Header Is Forwarded
+    Share Session Pool    max_sessions=2
+    Execute In Session    alice    print(1)
+    Container Should Not Have Been Sent    alice    Content-Type
+
+Header That Nobody Was Sent
+    Share Session Pool    max_sessions=2
+    Container Should Not Have Been Sent    alice    Authorization
+
+Other Result By The Older Operation
+    Share Session Pool    kind=python
+    Older Operation Should Tell    alice    6 * 7    result=43
+
+Failure By The Older Operation
+    Share Session Pool    kind=python
+    Older Operation Should Tell    alice    1/0
+
+Program Is Not Stopped
+    Share Session Pool    kind=python
+    Start Program In Session    alice    run_until_told.py
+    Program Should Be Stopped After    220 s    within=0.1
+
 Other Cause Of A Failure
     Share Session Pool    kind=python
     Start Program In Session    alice    run_until_told.py    time_limit=5
@@ -228,6 +278,17 @@ MESSAGES = {
     "Program Does Not Run": r"(?s)running, and answers.*silent for 0\.1 s",
     "Success Is No Failure": r"(?s)failed: Execution aborted.*succeeded: \(nothing on stderr\)",
     "Other Failure": r"(?s)failed: Execution aborted.*failed: Traceback.*ZeroDivisionError",
+    "Session That Comes Back": r"(?s)allocated for this call.*instance \d+, reused",
+    "Other Name Of The End": r"(?s)the description of one session.*expireAt, a.*expiresAt",
+    "Other Name Of The End Of An Interpreter": r"(?s)expiresAt, a moment.*expireAt",
+    "End Of No Session": r"(?s)400.*SessionWithIdentifierNotFound",
+    "Container Still There": r"(?s)expected gone, got it listens at http.*only boundary",
+    "Container Of Nobody": r"No container has served alice",
+    "Header Is Forwarded": r"(?s)without Content-Type.*content-type.*token is dropped",
+    "Header That Nobody Was Sent": r"(?s)without Authorization.*got none",
+    "Other Result By The Older Operation": r'(?s)"result": "43".*"result": "42".*generation A',
+    "Failure By The Older Operation": r'(?s)"status": "Failure".*ZeroDivisionError',
+    "Program Is Not Stopped": r"(?s)expected stopped after 220 s, got not stopped after 220 s",
     "Other Cause Of A Failure": r"(?s)L2, with the advice 'more time'.*C11",
 }
 
@@ -300,6 +361,13 @@ def test_files_are_read_by_one_generation_alone(
         other.read_uploaded(answer)
     with pytest.raises(PlatformFault, match="a file of generation"):
         other.read_list(listed)
+
+
+def test_data_of_any_test_is_found(interpreters: PrivatePool) -> None:
+    code = (PROJECT / "resources/programs/look_for_data.py").read_text(encoding="utf-8")
+    looks = [code.replace("@NONCE@", nonce) for nonce in ("one", "two")]
+    told = [output_of(interpreters.call("looker", look).answer, "python") for look in looks]
+    assert told == ["one nothing\n", "two variable, environment, /mnt/data, /tmp\n"]
 
 
 def test_state_is_told_when_it_is_there(interpreters: PrivatePool) -> None:

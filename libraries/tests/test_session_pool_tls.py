@@ -23,7 +23,7 @@ HELLO = ExecutionRequest("python", (SourceFile(b"print('hello')"),))
 
 @pytest.fixture(scope="module")
 def containers() -> Iterator[RunningService]:
-    with start_service(["session-pool", "--tls"]) as service:
+    with start_service(["session-pool", "--allocation-time", "0", "--tls"]) as service:
         yield service
 
 
@@ -121,13 +121,24 @@ def said(status, body):
 
 @pytest.mark.parametrize("kind", ["python", "shell"])
 def test_other_clients_with_the_environment_alone(kind: str) -> None:
-    with start_service(["session-pool", "--tls", "--kind", kind]) as service:
+    with start_service(
+        ["session-pool", "--allocation-time", "0", "--tls", "--kind", kind]
+    ) as service:
         for client in CLIENTS.values():
             assert run_client(client, service, {}) == [200, {"value": []}]
 
 
 def test_one_authority_for_the_pool_and_the_tenant() -> None:
-    arguments = ["session-pool", "--tls", "--kind", "python", "--identity", "client-secret"]
+    arguments = [
+        "session-pool",
+        "--allocation-time",
+        "0",
+        "--tls",
+        "--kind",
+        "python",
+        "--identity",
+        "client-secret",
+    ]
     with start_service(arguments) as service:
         told = environment(service)
         assert told["AZURE_AUTHORITY_HOST"].startswith("https://")

@@ -37,7 +37,9 @@ HELLO = ExecutionRequest("python", (SourceFile(b"print('hi')"),))
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[RunningService]:
-    with start_service(["session-pool", "--max-sessions", "4"]) as service:
+    with start_service(
+        ["session-pool", "--max-sessions", "4", "--allocation-time", "0"]
+    ) as service:
         yield service
 
 

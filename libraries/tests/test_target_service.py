@@ -279,10 +279,11 @@ def test_embedded_flow_proves_that_it_runs_in_its_pool() -> None:
         assert service.testimony.in_pool is True
         assert "run directly in the pool saw" in service.testimony.evidence
         assert service.whereabouts is service.testimony.whereabouts
+        assert service.added_cold_start == 1
 
 
 def test_pool_is_asked_directly_and_left_empty(monkeypatch: pytest.MonkeyPatch) -> None:
-    with start_service(["session-pool"]) as pool:
+    with start_service(["session-pool", "--allocation-time", "0"]) as pool:
         for name, value in pool.details["environment"].items():
             monkeypatch.setenv(name, value)
         with closing(target(POOL_MANAGEMENT_ENDPOINT=pool.url, MAX_SESSIONS_USED=2)) as service:

@@ -1,11 +1,16 @@
-"""Names what an earlier call has left here: a variable, files, an environment variable."""
+"""Names what earlier calls have left here, and leaves all that it names by itself."""
 
+import glob
 import os
 
-found = ["variable"] if globals().get("left") == "@NONCE@" else []
-if os.environ.get("LEFT") == "@NONCE@":
+found = ["variable"] if "left" in globals() else []
+left = "@NONCE@"
+if "LEFT" in os.environ:
     found.append("environment")
+os.environ["LEFT"] = left
 for folder in ("/mnt/data", "/tmp"):
-    if os.path.exists(os.path.join(folder, "left-@NONCE@")):
+    if glob.glob(os.path.join(folder, "left-*")):
         found.append(folder)
-print("@NONCE@", ", ".join(found) or "nothing")
+    with open(os.path.join(folder, f"left-{left}"), "w") as file:
+        file.write(left)
+print(left, ", ".join(found) or "nothing")

@@ -50,6 +50,15 @@ Identity Without The Role Is Refused
     Pool Should Have Refused The Caller    403    I3    because=the identity lacks the role on the pool
     Diagnosis Should Say    Azure ContainerApps Session Executor
 
+Forged Token Is Refused
+    [Documentation]    It claims all that the pool wants; only its signature is another's.
+    [Tags]    R2
+    Use Private Pool
+    Let Identity Give Tokens    forged=${True}
+    Execute In Private Pool
+    Pool Should Have Refused The Caller    401    I1    because=another key signed the token
+    Diagnosis Should Say    issued by another tenant or cloud, or was altered
+
 Caller Without A Token Is Refused
     [Tags]    R2
     Use Private Pool
@@ -79,6 +88,11 @@ Long Run Outlives Its Tokens
     Call As A New Caller    token_life=2
     Execute Over Lives Of Tokens    3
     Tokens Fetched Should Be    3
+
+Token Does Not Reach The Container
+    Share Session Pool
+    Program Should Be Served By A New Session    alice
+    Container Should Not Have Been Sent    alice    Authorization
 
 Secrets Reach No File Of The Run
     [Documentation]    Tokens go through keywords, arguments and failure cards, and yet nowhere else.

@@ -28,6 +28,11 @@ Session Is Listed While It Lives
     Move Pool Clock    301
     Session Should Not Be Listed    alice
 
+Session Tells When It Ends
+    [Documentation]    As ``expiresAt``, where the specification and built-in pools say ``expireAt``.
+    Program Should Be Served By A New Session    alice
+    Session Should Tell Its End As    alice    expiresAt
+
 Session Is Reused Within Its Cooldown
     Program Should Be Served By A New Session    alice
     Move Pool Clock    290

@@ -81,6 +81,18 @@ Upload Above 128 MB Is Refused
     A    alice
     B    alice
 
+Older Operation Tells What A Program Did
+    [Documentation]    By generation A, which most clients speak; they need all its fields, also those that are empty.
+    [Template]    Older Operation Should Tell
+    alice    6 * 7    result=42
+    alice    print("${NONCE}")    stdout=${NONCE}\n
+    alice    import sys; print("${NONCE}", file=sys.stderr)    stderr=${NONCE}\n
+
+Session Tells Until When Its Files Stay
+    [Documentation]    As ``expireAt``, where pools of containers say ``expiresAt``.
+    Upload Text    alice    own.txt    of alice
+    Session Should Tell Its End As    alice    expireAt
+
 Files Of Two Sessions Are Apart
     Upload Text    alice    own.txt    of alice
     Upload Text    bob    other.txt    of bob

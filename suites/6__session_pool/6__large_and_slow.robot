@@ -49,7 +49,7 @@ Interpreter Stops A Program After 220 Seconds
     Move Pool Clock    219
     Program Should Be Running    alice
     Move Pool Clock    2
-    Wait For Program
+    Program Should Be Stopped After    220 s
     Program Should Have Failed    Request timed out waiting for code execution to complete
     Failure Should Be Explained    C11    shorten the program
 
@@ -60,7 +60,7 @@ Caller May Ask For Less Time
     Move Pool Clock    29
     Program Should Be Running    alice
     Move Pool Clock    2
-    Wait For Program
+    Program Should Be Stopped After    30 s
     Program Should Have Failed    Request timed out waiting for code execution to complete
 
 Session Is Well After A Program Was Stopped
@@ -69,7 +69,7 @@ Session Is Well After A Program Was Stopped
     Upload Text    alice    kept.txt    ${NONCE}
     Start Program In Session    alice    run_until_told.py
     Move Pool Clock    221
-    Wait For Program
+    Program Should Be Stopped After    220 s
     Program Should Be Served By The Same Session    alice
     File Should Come Back    alice    kept.txt
 

@@ -102,7 +102,7 @@ def _backend(backend: Executor, local: Executor, rounds: int) -> Comparison:
 
 def _pool(rounds: int) -> Comparison:
     """Compare a warm execution in the pool with one in its container, called directly."""
-    service = start_service(["session-pool"])
+    service = start_service(["session-pool", "--allocation-time", "0"])
     try:
         credentials = BackendCredentials(
             scope=SCOPE, token_source=token_source_of(service.details["environment"])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from codewitness.embedded.backend import BackendConfig, create_app
 from codewitness.execution.model import Executor
@@ -23,11 +25,13 @@ class Container:
 
     Attributes:
         url: Base URL, without a trailing slash.
+        received: Names, in lower case, of all headers that requests had when they came here.
     """
 
     url: str
     _runner: web.AppRunner = field(repr=False)
     _executor: Executor = field(repr=False)
+    received: Set[str] = field(default_factory=frozenset, repr=False)
 
 
 class Containers:
@@ -47,12 +51,14 @@ class Containers:
         """Start a container and wait until it listens."""
         loop = asyncio.get_running_loop()
         executor = await loop.run_in_executor(self._workers, self._host.open)
-        runner = web.AppRunner(
-            create_app(executor, self._config), access_log=None, shutdown_timeout=1.0
-        )
+        received: set[str] = set()
+        app = create_app(executor, self._config)
+        app.middlewares.insert(0, _note_headers(received))
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         await web.TCPSite(runner, _HOST, 0, backlog=1024).start()
-        return Container(f"http://{_HOST}:{runner.addresses[0][1]}", runner, executor)
+        url = f"http://{_HOST}:{runner.addresses[0][1]}"
+        return Container(url, runner, executor, received)
 
     async def stop(self, container: Container) -> None:
         """End a container at once, whatever it is doing."""
@@ -68,3 +74,14 @@ class Containers:
         """Release what is held for all containers."""
         await asyncio.to_thread(self._host.close)
         self._workers.shutdown(wait=False)
+
+
+def _note_headers(received: set[str]) -> Middleware:
+    """Return what adds the names of the headers of every request to a set."""
+
+    @web.middleware
+    async def note(request: web.Request, handler: Handler) -> web.StreamResponse:
+        received.update(map(str.lower, request.headers))
+        return await handler(request)
+
+    return note

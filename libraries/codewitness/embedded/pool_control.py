@@ -122,15 +122,18 @@ class _Control:
                     "createdAt": timestamp(session.created),
                     "lastAccessedAt": timestamp(session.last_accessed),
                     "expiresAt": timestamp(session.expires),
-                    "container": self._container(session),
+                    **self._container(session),
                 }
                 for session in sessions
             ],
         }
 
-    def _container(self, session: SessionView) -> str | None:
+    def _container(self, session: SessionView) -> dict[str, Any]:
+        """Return where a session's container is, and the names of the headers that it was sent."""
         instance = self._pool.instance_of(session)
-        return instance.url if isinstance(instance, Container) else None
+        if not isinstance(instance, Container):
+            return {"container": None, "received": []}
+        return {"container": instance.url, "received": sorted(instance.received)}
 
 
 async def _object(request: web.Request) -> dict[str, Any]:

@@ -26,6 +26,10 @@ EPILOG = (
     "down. GET CONTROL_URL/ lists what else the control port can do."
 )
 
+ALLOCATION_TIME = 1.0
+"""Seconds added to the first request of a session where the command line doesn't say; real pools
+take about four."""
+
 _FORMS = ("app-service", "imds", "client-secret", "workload")
 
 
@@ -50,9 +54,15 @@ def add_pool_arguments(parser: argparse.ArgumentParser) -> None:
     pool.add_argument(
         "--ready-sessions",
         type=_whole,
-        default=PoolRules.ready,
         metavar="N",
-        help="instances kept ready for new identifiers (default 1)",
+        help="instances kept ready for new identifiers (default 1, or 0 in a pool of one session); "
+        "0 is the cheapest pool, in which every first request waits for a start",
+    )
+    pool.add_argument(
+        "--refuse-ready-zero",
+        action="store_true",
+        help="refuse --ready-sessions 0 for containers with "
+        "SessionPoolInvalidReadySessionInstances, as one report says of Azure",
     )
     pool.add_argument(
         "--cooldown",
@@ -91,11 +101,15 @@ def pool_settings(options: argparse.Namespace, backend: BackendConfig) -> PoolSe
         ValueError: They contradict each other, or Azure would refuse them.
     """
     lifecycle = Timed(options.cooldown)
+    ready = options.ready_sessions
+    if ready is None:
+        # A pool keeps fewer sessions ready than it may have in all.
+        ready = min(PoolRules.ready, max(0, options.max_sessions - 1))
     return PoolSettings(
         kind=options.kind,
         rules=PoolRules(
             maximum=options.max_sessions,
-            ready=options.ready_sessions,
+            ready=ready,
             lifecycle=lifecycle
             if options.max_alive is None
             else OnContainerExit(options.max_alive),
@@ -103,6 +117,7 @@ def pool_settings(options: argparse.Namespace, backend: BackendConfig) -> PoolSe
             waits_for_start=not options.refuse_while_warming,
         ),
         checks_rules=not options.unchecked,
+        refuses_ready_zero=options.refuse_ready_zero,
         start_time=options.start_time,
         gateway=GatewayConfig(
             name=options.name, full=options.when_full, identifiers=options.identifiers
@@ -138,9 +153,10 @@ def _add_behaviour(group: Any) -> None:
     group.add_argument(
         "--allocation-time",
         type=_seconds,
-        default=0.0,
+        default=ALLOCATION_TIME,
         metavar="S",
-        help="seconds that the first request of an identifier takes longer (real pools: about 4)",
+        help="seconds that the first request of an identifier takes longer (default 1; real pools: "
+        "about 4)",
     )
     group.add_argument(
         "--start-time",

@@ -46,6 +46,8 @@ class PoolSettings:
         kind: Containers with a Piston server, the built-in interpreter or the built-in shell.
         rules: Size and lifecycle.
         checks_rules: Whether rules that Azure refuses are refused.
+        refuses_ready_zero: Whether a pool of containers that keeps no session ready is among
+            them, as one report says.
         start_time: Seconds added to the start of every instance.
         gateway: Behaviour of the gateway; its authority is set from the two below.
         identity: How callers get their tokens; ``None`` for a pool that lets everybody in.
@@ -62,6 +64,7 @@ class PoolSettings:
     kind: Kind = "custom-container"
     rules: PoolRules = field(default_factory=PoolRules)
     checks_rules: bool = True
+    refuses_ready_zero: bool = False
     start_time: float = 0.0
     gateway: GatewayConfig = field(default_factory=GatewayConfig)
     identity: Form | None = "app-service"
@@ -76,7 +79,7 @@ class PoolSettings:
 
     def __post_init__(self) -> None:
         if self.checks_rules:
-            check_rules(self.rules, self.kind)
+            check_rules(self.rules, self.kind, refuses_ready_zero=self.refuses_ready_zero)
 
 
 @contextlib.asynccontextmanager
@@ -93,8 +96,9 @@ async def serving_pool(
 
     Yields:
         What a client must know: ``url`` of the pool, ``control_url``, ``ca_bundle`` with the
-        authority that https clients must trust (``None`` without https), and the ``environment``
-        variables that make them trust it and make azure-identity get tokens for the pool.
+        authority that https clients must trust (``None`` without https), the ``environment``
+        variables that make them trust it and make azure-identity get tokens for the pool, and
+        ``allocation_time``, the seconds that are added to the first request of a session.
 
     Raises:
         OSError: A port can't be had.
@@ -131,6 +135,7 @@ async def serving_pool(
             "pool": gateway.name,
             "control_url": await _serve(stack, control, control_port),
             "ca_bundle": str(certificates.bundle) if certificates else None,
+            "allocation_time": settings.rules.allocation_time,
             "environment": {ENDPOINT_VARIABLE: url, **environment},
         }
 

@@ -218,17 +218,25 @@ def check_skip(skip: str | None) -> int:
     return int(skip)
 
 
-def check_rules(rules: PoolRules, kind: Kind) -> None:
+def check_rules(rules: PoolRules, kind: Kind, *, refuses_ready_zero: bool = False) -> None:
     """Check a configuration as Azure does when a pool is created.
+
+    Args:
+        rules: Size and lifecycle.
+        kind: Kind of the pool.
+        refuses_ready_zero: Whether a custom-container pool must keep a session ready, as one
+            report says (L, 1).
 
     Raises:
         ValueError: It would be refused; the message begins with Azure's code, where known.
     """
-    if kind == "custom-container" and not 1 <= rules.ready < rules.maximum:
+    least_ready = 1 if refuses_ready_zero else 0
+    if kind == "custom-container" and not least_ready <= rules.ready < rules.maximum:
         # L, one source
         raise ValueError(
-            "SessionPoolInvalidReadySessionInstances: a custom-container pool keeps at least 1 "
-            f"session ready and fewer than its maximum of {rules.maximum}, not {rules.ready}"
+            "SessionPoolInvalidReadySessionInstances: a custom-container pool keeps at least "
+            f"{least_ready} sessions ready and fewer than its maximum of {rules.maximum}, not "
+            f"{rules.ready}"
         )
     if kind != "custom-container" and rules.maximum > MOST_SESSIONS:
         raise ValueError(f"a built-in pool has at most {MOST_SESSIONS} sessions")

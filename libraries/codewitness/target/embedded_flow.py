@@ -11,9 +11,6 @@ from codewitness.session_pool.credentials import client_environment
 POOL_SESSIONS = 20
 """Sessions that the embedded pool holds at one time."""
 
-ALLOCATION_TIME = 1.0
-"""Seconds added to the first request of every session, as real pools take about four."""
-
 
 @dataclass(frozen=True)
 class EmbeddedFlow:
@@ -34,6 +31,11 @@ class EmbeddedFlow:
     def pool(self) -> RunningService | None:
         """The session pool in this flow, if there is one."""
         return self.services[0] if len(self.services) > 1 else None
+
+    @property
+    def added_cold_start(self) -> float:
+        """Seconds that the pool adds to the first request of a session; 0 without a pool."""
+        return 0.0 if self.pool is None else float(self.pool.details["allocation_time"])
 
     @property
     def ended(self) -> str | None:
@@ -65,10 +67,7 @@ def start_flow(*, through_pool: bool, fault: str = "") -> EmbeddedFlow:
     try:
         if through_pool:
             pool = start_service(
-                [
-                    *("session-pool", "--port", "0", "--max-sessions", str(POOL_SESSIONS)),
-                    *("--allocation-time", str(ALLOCATION_TIME)),
-                ]
+                ["session-pool", "--port", "0", "--max-sessions", str(POOL_SESSIONS)]
             )
             started.append(pool)
             environment = client_environment(pool.details["environment"], without_secrets())

@@ -36,13 +36,14 @@ from codewitness.execution.model import (
 from codewitness.execution.piston import request_to_json
 from codewitness.session_pool.assumed_identity import token_source_of
 from codewitness.session_pool.client import API_VERSION, SessionPoolExecutor
-from codewitness.session_pool.contract import Kind
+from codewitness.session_pool.contract import GENERATION_A, Kind
 from codewitness.session_pool.credentials import SCOPE, client_environment
 
 CALL_WITHIN = 20.0
 """Seconds that one call of a private pool may take."""
 
 _CALLERS = 16
+_LOOK_AGAIN_AFTER = 0.02
 _GO_ON = b"HTTP/1.1 100"
 
 _JSON = {"Accept": "application/json", "Content-Type": "application/json"}
@@ -57,12 +58,17 @@ class PoolState:
         starting: Instances that will be ready.
         instances: Number of the instance that serves an identifier, by identifier.
         active: Identifiers whose sessions serve a request.
+        containers: URL of the container that serves an identifier, by identifier; an interpreter
+            has none.
+        received: Names, in lower case, of all headers that this container was sent.
     """
 
     ready: int
     starting: int
     instances: Mapping[str, int]
     active: frozenset[str]
+    containers: Mapping[str, str]
+    received: Mapping[str, frozenset[str]]
 
 
 @dataclass(frozen=True)
@@ -111,6 +117,21 @@ class SessionCall:
         return self.before.instances.get(self.identifier)
 
 
+@dataclass(frozen=True)
+class ToldSession:
+    """What one operation of management says of a session.
+
+    Attributes:
+        operation: Name of the operation.
+        session: The session's part of the answer, as it came; empty where there is none.
+        answer: The whole answer.
+    """
+
+    operation: str
+    session: Mapping[str, Any]
+    answer: HttpAnswer
+
+
 class PrivatePool:
     """A session pool in a process of its own, which ends with its owner.
 
@@ -137,7 +158,9 @@ class PrivatePool:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.kind = kind
-        arguments = ["session-pool", "--port", "0", "--kind", kind, *options]
+        # Nobody learns anything from waiting, unless the options ask for it.
+        quick = ("--allocation-time", "0")
+        arguments = ["session-pool", "--port", "0", "--kind", kind, *quick, *options]
         # Credentials for other services are none of its business.
         own = client_environment({}, without_secrets())
         self._service: RunningService = start_service(
@@ -219,8 +242,26 @@ class PrivatePool:
         """Ask the pool to end a session and return the answer, whatever it is."""
         if self.kind == "python":
             return self.operate("DELETE", "session", identifier)
-        query = urlencode({"api-version": API_VERSION, "identifier": identifier})
-        return self.client.exchange("POST", f"/.management/stopSession?{query}", body=b"")
+        return self._manage("stopSession", identifier)
+
+    def describe_session(self, identifier: str) -> list[ToldSession]:
+        """Return what the description of one session and the list of all say of it, as they came.
+
+        Raises:
+            PlatformFault: There was no complete answer.
+        """
+        if self.kind == "python":
+            one = self.operate("GET", "session", identifier)
+            every = self.operate("GET", "listSessions", identifier)
+        else:
+            one = self._manage("getSession", identifier)
+            every = self._manage("listSessions", identifier)
+        told = _read_object(every)
+        listed = {it.get("identifier"): it for it in told.get("value", told.get("sessions", []))}
+        return [
+            ToldSession("the description of one session", _read_object(one), one),
+            ToldSession("the list of sessions", listed.get(identifier, {}), every),
+        ]
 
     def move_clock(self, seconds: float) -> PoolState:
         """Let time pass for the pool alone; what ends by it has ended afterwards."""
@@ -297,6 +338,20 @@ class PrivatePool:
         path = self._operation_path(operation, identifier, version)
         return self.client.exchange(method, path, body=body, headers=headers)
 
+    def execute_wrapped(self, identifier: str, code: str) -> HttpAnswer:
+        """Run a Python program in a built-in pool by the operation of generation A.
+
+        Args:
+            identifier: Whose session it is.
+            code: Source of the program.
+
+        Raises:
+            PlatformFault: There was no complete answer.
+        """
+        kinds = {"codeInputType": "inline", "executionType": "synchronous"}
+        body = json.dumps({"properties": {**kinds, "code": code}}).encode()
+        return self.operate("POST", "code/execute", identifier, body, version=GENERATION_A[0])
+
     def announce(
         self, operation: str, identifier: str, length: int, *, version: str, content_type: str
     ) -> HttpAnswer:
@@ -340,6 +395,10 @@ class PrivatePool:
         headers = cast("Mapping[str, str]", answer.headers)
         return HttpAnswer(answer.status, answer.reason, headers, body, elapsed, call)
 
+    def _manage(self, operation: str, identifier: str) -> HttpAnswer:
+        query = urlencode({"api-version": API_VERSION, "identifier": identifier})
+        return self.client.exchange("POST", f"/.management/{operation}?{query}", body=b"")
+
     def _operation_path(self, operation: str, identifier: str, version: str) -> str:
         query = urlencode({"api-version": version, "identifier": identifier})
         joint = "&" if "?" in operation else "?"
@@ -379,6 +438,25 @@ class PrivatePool:
         return answer
 
 
+def wait_until_deaf(url: str, within: float) -> bool:
+    """Tell whether nothing listens at an address of this machine, at the latest after some time.
+
+    Args:
+        url: Where something listened.
+        within: Seconds to wait.
+    """
+    address = urlsplit(url)
+    deadline = time.monotonic() + within
+    while True:
+        try:
+            socket.create_connection((address.hostname, address.port or 0), CALL_WITHIN).close()
+        except OSError:
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_LOOK_AGAIN_AFTER)
+
+
 def result_of(answer: HttpAnswer, kind: Kind) -> ExecutionResult:
     """Return what an answer says about a program.
 
@@ -402,6 +480,16 @@ def result_of(answer: HttpAnswer, kind: Kind) -> ExecutionResult:
     return ExecutionResult("python", "3", run, provenance=Provenance("session pool"))
 
 
+def properties_of(answer: HttpAnswer) -> Mapping[str, Any]:
+    """Return the ``properties`` of an answer of generation A; empty where there are none.
+
+    Raises:
+        ExecutionError: The answer is an error.
+    """
+    told = _read_object(answer).get("properties")
+    return told if isinstance(told, Mapping) else {}
+
+
 def output_of(answer: HttpAnswer, kind: Kind) -> str:
     """Return what a program wrote to stdout, followed by its stderr if it failed.
 
@@ -416,6 +504,14 @@ def _request(code: str, stdin: str = "") -> ExecutionRequest:
     return ExecutionRequest("python", (SourceFile(code.encode()),), stdin=stdin.encode())
 
 
+def _read_object(answer: HttpAnswer) -> Mapping[str, Any]:
+    error = error_in(answer)
+    if error is not None:
+        raise error
+    told = json.loads(answer.body)
+    return told if isinstance(told, Mapping) else {}
+
+
 def _read_state(answer: HttpAnswer) -> PoolState:
     told = json.loads(answer.body)
     return PoolState(
@@ -423,4 +519,8 @@ def _read_state(answer: HttpAnswer) -> PoolState:
         starting=told["instances"]["starting"],
         instances={it["identifier"]: it["instance"] for it in told["sessions"]},
         active=frozenset(it["identifier"] for it in told["sessions"] if it["state"] == "active"),
+        containers={
+            it["identifier"]: it["container"] for it in told["sessions"] if it["container"]
+        },
+        received={it["identifier"]: frozenset(it["received"]) for it in told["sessions"]},
     )

@@ -184,7 +184,9 @@ class RestartablePool:
         return token
 
     def _start(self, port: int) -> RunningService:
-        service = start_service(["session-pool", "--port", str(port), *self._options])
+        # Nobody learns anything from waiting, unless the options ask for it.
+        quick = ("--allocation-time", "0")
+        service = start_service(["session-pool", "--port", str(port), *quick, *self._options])
         variables = service.details["environment"]
         self._secrets |= {variables[name] for name in variables.keys() & set(SECRET_VARIABLES)}
         if _FEDERATED_TOKEN_FILE in variables:

@@ -34,6 +34,7 @@ from codewitness.session_pool.credentials import SCOPE, fetch_token
 from codewitness.target.breaker import Breaker, ServiceDown
 from codewitness.target.capabilities import Capabilities
 from codewitness.target.embedded_flow import EmbeddedFlow, start_flow
+from codewitness.target.given_pool import GivenPool
 from codewitness.target.pool_witness import FELL_BACK, NO_WITNESS, PoolWitness, Testimony
 from codewitness.target.sessions_used import SessionsUsed, close_sessions
 from codewitness.target.settings import Settings, SettingsError, TargetKind
@@ -45,8 +46,6 @@ CHECK_WITHIN = 5.0
 POOL_CHECK_WITHIN = 15.0
 """The same for a session pool, which may have to allocate a session for it."""
 
-# One identifier, and others for when an execution in it is cut off.
-_WITNESS_SESSIONS = 3
 _ASK_WITHIN = 5.0
 
 
@@ -88,13 +87,10 @@ class ServiceUnderTest:
 
     def _open_pool(self) -> SessionPoolExecutor | None:
         """Return a caller of the pool that is known: the target itself, or the backend's."""
-        if self.settings.kind is TargetKind.POOL:
+        if self.settings["POOL_MANAGEMENT_ENDPOINT"] or (self._flow and self._flow.pool):
             return self._pool_caller(
                 self.settings["MAX_SESSIONS_USED"], self.settings["REQUEST_DEADLINE"]
             )
-        if self.settings["POOL_MANAGEMENT_ENDPOINT"] or (self._flow and self._flow.pool):
-            most = min(_WITNESS_SESSIONS, self.settings["MAX_SESSIONS_USED"])
-            return self._pool_caller(most, self.settings["REQUEST_DEADLINE"])
         return None
 
     def _pool_caller(self, max_sessions: int, deadline: float) -> SessionPoolExecutor:
@@ -148,9 +144,21 @@ class ServiceUnderTest:
         return f"{flows[self.settings.kind]} at {self.executor.base_url}"
 
     @property
+    def added_cold_start(self) -> float:
+        """Seconds that an embedded session pool adds to the first request of a session."""
+        return 0.0 if self._flow is None else self._flow.added_cold_start
+
+    @property
     def knows_pool(self) -> bool:
         """Whether there is a session pool that can be asked where code ran."""
         return self._pool is not None
+
+    def given_pool(self) -> GivenPool | None:
+        """Return a caller of the pool that the target is or has behind it; ``None`` without one.
+
+        Its sessions count among the run's.
+        """
+        return None if self._pool is None else GivenPool(self._pool)
 
     def testify(self, *, compare: bool = True) -> Testimony:
         """Execute a program and find out whether it ran in a session of the pool.

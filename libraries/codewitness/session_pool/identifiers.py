@@ -98,8 +98,7 @@ class RunIdentifiers:
             if self._free:
                 lease = self._free.pop()
             elif len(self._issued) < self._most:
-                lease = Lease(new_identifier(self._run_id))
-                self._issued.append(lease)
+                lease = self._issue()
             else:
                 raise NoneFree(
                     f"none of the {len(self._issued)} sessions that this run may use was free "
@@ -107,6 +106,29 @@ class RunIdentifiers:
                 )
             self._lent += 1
             return lease
+
+    def take_fresh(self) -> Lease:
+        """Lend an identifier that has led to no session, else the one that was free longest.
+
+        Raises:
+            NoneFree: All are lent. Nobody is waited for.
+        """
+        with self._changed:
+            lease = next((it for it in self._free if not it.opened), None)
+            if lease is None and len(self._issued) < self._most:
+                lease = self._issue()
+            elif lease is None and not self._free:
+                raise NoneFree(f"none of the {self._most} sessions that this run may use is free")
+            else:
+                lease = lease or self._free[0]
+                self._free.remove(lease)
+            self._lent += 1
+            return lease
+
+    def _issue(self) -> Lease:
+        lease = Lease(new_identifier(self._run_id))
+        self._issued.append(lease)
+        return lease
 
     def _available(self) -> bool:
         # Without one that may come back, waiting is in vain.

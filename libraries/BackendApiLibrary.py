@@ -14,6 +14,7 @@ from robot.api.deco import keyword, library
 
 import run_context
 from codewitness import __version__
+from codewitness.embedded.callers import USER_HEADER
 from codewitness.execution.causes import fault
 from codewitness.execution.http_client import HttpAnswer, HttpCall
 from codewitness.execution.model import (
@@ -62,6 +63,17 @@ class BackendApiLibrary:
         if target.executor.base_url.startswith("https:"):
             return True
         return run_context.service().sends_credentials or bool(getproxies_environment())
+
+    @keyword(tags=["api"])
+    def get_headers_of_caller(self) -> dict[str, str]:
+        """Returns the headers by which the service tells its callers apart; mostly none.
+
+        The embedded backend gives each caller a session of its own in its pool, which takes a
+        second to open. RequestsLibrary has a new connection for every request, and without a name
+        each would be another caller.
+        """
+        through_pool = run_context.service().settings.through_pool
+        return {USER_HEADER: "raw-requests"} if through_pool else {}
 
     @keyword(tags=["api"])
     def get_request_deadline(self) -> float:

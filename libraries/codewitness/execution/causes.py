@@ -569,7 +569,7 @@ _RULES = (
         "check the path in ENDPOINT; if it is right, show the pool's target port, enable its "
         "ingress, and recreate the pool with the port, since an update may not take effect",
         statuses=(404,),
-        text=r'"message":\s*"Not Found"|Pool Error|HTTP 5\d\d .*\(session pool, of which the caller',
+        text=r'"message":\s*"Not Found"|Pool Error|HTTP 5\d\d .*\(session pool, of which the ',
         also=("R2",),
     ),
     _Rule(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="judge every submission of test_cases on all cases, not one per problem on samples",
     )
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: whoever waits for a process leaves its own to others."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(scope="session")

@@ -63,7 +63,7 @@ def test_wrong_output_shows_input_and_difference(tmp_path: Path, backend: str, c
     assert list(run.failed) == ["T5.2 doubled wrong"]
     assert "T5.2 doubled right" in run.passed
     message = run.failed["T5.2 doubled wrong"].message
-    for words in ("doubled main.py wrong", "wrong answer", "'7'", "'6'", "test plan, T5.2"):
+    for words in ("doubled main.py wrong", "'7'", "'6'", "test plan, T5.2"):
         assert words in message, message
 
 

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 
 import compare_skips
+from codewitness.embedded.faults import FAULTS
 from codewitness.judging.problem import Problem
 from codewitness.judging.readers.collection import read_problems
 from codewitness.target.settings import KNOWN_SETTINGS
-from tests.robot_runs import FEW_CASES, PROJECT, RobotRun, StartedRobot, environment
+from tests.robot_runs import (
+    FEW_CASES,
+    PROJECT,
+    RobotRun,
+    StartedRobot,
+    environment,
+    run_robot,
+)
+from tests.test_suite_faults import claim
 
 PLAN = [
     "1.1",
@@ -37,12 +47,12 @@ TOOLS = ("bwrap", "node", "bash", "gcc", "g++", "javac", "mcs", "mono")
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[RobotRun, RobotRun]:
-    """The run of the README, with nothing given, and the plan's Phase 1 beside it."""
+    """The run of the README, with some of the test cases, and the plan's Phase 1 beside it."""
     missing = [tool for tool in TOOLS if shutil.which(tool) is None]
     assert not missing, f"install {missing} (.ci/run does) for a run without skips"
     folder = tmp_path_factory.mktemp("healthy")
     with (
-        StartedRobot(folder / "whole", suites="suites/", cwd=PROJECT) as whole,
+        StartedRobot(folder / "whole", *FEW_CASES, suites="suites/", cwd=PROJECT) as whole,
         StartedRobot(
             folder / "local",
             "--include",
@@ -89,7 +99,12 @@ def test_skips_are_those_kept_in_git(whole: RobotRun, capsys: pytest.CaptureFixt
     assert differing == 0, capsys.readouterr().out
 
 
-def test_every_case_is_a_test(whole: RobotRun) -> None:
+def test_nothing_that_claims_to_find_a_fault_fails(whole: RobotRun) -> None:
+    assert {claim(name) for name in FAULTS} <= set(whole.passed)
+
+
+def test_every_case_is_a_test(tmp_path: Path) -> None:
+    listed = run_robot(tmp_path / "results", "--dryrun", "--include", "T5.2")
     cases = {
         f"T5.2 {problem.name} {case.name}"
         for problem in read_problems(PROJECT / "test_cases")
@@ -97,8 +112,7 @@ def test_every_case_is_a_test(whole: RobotRun) -> None:
         for case in problem.cases
     }
     assert len(cases) > 400
-    ran = {test.name for test in whole.tests if test.name.startswith("T5.2 ")}
-    assert ran == cases | {"T5.2 Test Case Validation"}
+    assert {test.name for test in listed.tests} == cases | {"T5.2 Test Case Validation"}
     assert "T5.2 hello-n-times input1" in cases
 
 
@@ -148,7 +162,7 @@ def test_top_of_the_report_says_what_was_tested(whole: RobotRun) -> None:
 
 
 def test_every_setting_is_listed_with_its_origin(whole: RobotRun, local: RobotRun) -> None:
-    for name in KNOWN_SETTINGS:
+    for name in KNOWN_SETTINGS.keys() - {"CASES"}:
         assert re.search(rf"^\| {name} \| .* \| default \|", whole.metadata["Your settings"], re.M)
     assert "| USE_LOCAL_EXECUTOR | true | environment |" in local.metadata["Your settings"]
 

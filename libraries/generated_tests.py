@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -142,8 +143,8 @@ class CommandLine:
         try:
             self._options, self._sources = RobotFramework().parse_arguments(list(arguments))
         except (DataError, Information):
-            # Another program runs Robot Framework; then nothing is known.
-            return
+            # Another program runs Robot Framework, such as pabot, which passes settings on.
+            self._options = _settings_in(arguments)
 
     def settings(self) -> Settings:
         """Return the effective settings as far as the command line and the environment tell them.
@@ -208,6 +209,21 @@ class CommandLine:
     def _reach_suite(self) -> bool:
         given = [Path(source).resolve() for source in self._sources]
         return any(path == _SUITE_FILE or path in _SUITE_FILE.parents for path in given)
+
+
+def _settings_in(arguments: Sequence[str]) -> dict[str, list[str]]:
+    """Return the variables and variable files that a command line gives, whoever's it is."""
+    names = {
+        "-v": "variable",
+        "--variable": "variable",
+        "-V": "variablefile",
+        "--variablefile": "variablefile",
+    }
+    found: dict[str, list[str]] = {"variable": [], "variablefile": []}
+    for option, value in pairwise(arguments):
+        if option in names:
+            found[names[option]].append(value)
+    return found
 
 
 def of_this_process() -> CommandLine:

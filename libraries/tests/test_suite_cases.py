@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from robot.api import ExecutionResult
 
 from codewitness.embedded.service import start_service
-from tests.robot_runs import PROJECT, RobotRun, run_robot
+from tests.robot_runs import PROJECT, RobotRun, environment, run_robot
 
 VALIDATION = "T5.2 Test Case Validation"
 
@@ -201,6 +205,31 @@ def test_every_submission_is_held_to_its_promise(tmp_path: Path, backend: str) -
     message = run.failed["T5.2 twice wrong_answer/right_too.py as filed"].message
     assert "the cases don't tell this program from a right one" in message
     assert "T5.2 twice wrong_answer/adds.py as filed" in run.passed
+
+
+def test_pabot_gives_single_cases_to_its_processes(
+    tmp_path: Path, backend: str, one_fails: Path
+) -> None:
+    folder = Path(sys.executable).parent
+    options = ["--processes", "2", "--testlevelsplit", "--outputdir", str(tmp_path / "results")]
+    settings = ["-v", f"ENDPOINT:{backend}", "-v", f"TEST_CASES:{one_fails}"]
+    settings += ["-v", "CASES:*/input[123]", "--include", "T5.2"]
+    finished = subprocess.run(
+        [str(folder / "pabot"), *options, *WITH_SELECTION, *settings, str(PROJECT / "suites")],
+        env=environment(PATH=f"{folder}{os.pathsep}{os.environ['PATH']}"),
+        cwd=PROJECT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert finished.returncode == 1, finished.stdout
+    suite = ExecutionResult(tmp_path / "results" / "output.xml").suite
+    ran = {test.name: test.status for test in suite.all_tests}
+    passed = (VALIDATION, *(f"T5.2 hello-n-times input{number}" for number in (1, 2)))
+    assert ran == {FAILING: "FAIL", **dict.fromkeys(passed, "PASS")}
 
 
 def write(file: Path, text: str) -> None:

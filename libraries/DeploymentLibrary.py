@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import socket
-import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +15,7 @@ from codewitness import __version__
 from codewitness.embedded.service import (
     RunningService,
     ServiceNotStarted,
+    ask_control,
     start_service,
     without_secrets,
 )
@@ -33,7 +32,6 @@ NOWHERE = "nowhere"
 
 _GUARDED = "guarded"
 _CLAUSE = "the chain of a deployment is whole, link by link"
-_CONTROL_WITHIN = 10.0
 # Private services are on this machine; two cores may be busy with everything else.
 _LINK_WITHIN = 8.0
 _WALK_WITHIN = 25.0
@@ -193,11 +191,7 @@ class DeploymentLibrary:
 
     def _configure_identity(self, **changes: Any) -> None:
         control = self._services["pools"][_GUARDED]["control_url"]
-        request = urllib.request.Request(f"{control}/identity", json.dumps(changes).encode())
-        # No proxy knows a way to a port of this machine.
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=_CONTROL_WITHIN):
-            pass
+        ask_control(f"{control}/identity", changes)
 
     def _url_of(self, name: str) -> str:
         if name == NOWHERE:

@@ -25,7 +25,7 @@ from codewitness.judging.case_tests import (
     Submissions,
     case_tests,
 )
-from codewitness.judging.problem import BrokenSubmission, Submission
+from codewitness.judging.problem import Submission
 from codewitness.judging.readers.collection import AnyProblem, CasesError, read_problems
 from codewitness.target.settings import Settings, resolve
 
@@ -107,7 +107,7 @@ def add_tests(
 
 
 def _keyword_of(test: CaseTest) -> str:
-    if not isinstance(test.submission, Submission) or isinstance(test.submission, BrokenSubmission):
+    if not isinstance(test.submission, Submission):
         return UNUSABLE
     return SOLVES if test.case is not None else FAILS_AS_FILED
 

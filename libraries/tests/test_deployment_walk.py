@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
 import socket
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -14,7 +12,12 @@ from typing import Any
 import pytest
 
 from codewitness.embedded.broken_deployments import catalogue
-from codewitness.embedded.service import RunningService, start_service, without_secrets
+from codewitness.embedded.service import (
+    RunningService,
+    ask_control,
+    start_service,
+    without_secrets,
+)
 from codewitness.execution.credentials import BackendCredentials, TokenSource
 from codewitness.reporting.walk import LinkState, Walk
 from codewitness.session_pool.assumed_identity import token_source_of
@@ -44,10 +47,7 @@ class Deployments:
     def give_tokens(self, **changes: Any) -> None:
         control = self.service.details["pools"]["guarded"]["control_url"]
         wanted = {"audience": None, "roles": [EXECUTOR_ROLE], "lifetime": 3600.0, **changes}
-        request = urllib.request.Request(f"{control}/identity", json.dumps(wanted).encode())
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=30):
-            pass
+        ask_control(f"{control}/identity", wanted, within=30)
 
     def walk(self, backend: str | None = None, pool: str | None = None) -> Walk:
         return walk_deployment(
@@ -330,7 +330,5 @@ def test_pool_is_asked_directly_beside_a_backend_that_fails(deployments: Deploym
 def test_sessions_of_walks_are_stopped(deployments: Deployments) -> None:
     deployments.walk(pool="pool")
     control = deployments.service.details["pools"]["pool"]["control_url"]
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(f"{control}/state", timeout=30) as answer:
-        held = json.loads(answer.read())["sessions"]
+    held = ask_control(f"{control}/state", within=30)["sessions"]
     assert [it for it in held if it["identifier"].startswith("walk-")] == []

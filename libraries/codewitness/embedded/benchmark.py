@@ -10,12 +10,11 @@ import json
 import subprocess
 import sys
 import tempfile
-import urllib.request
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from codewitness.embedded.service import start_service
+from codewitness.embedded.service import ask_control, start_service
 from codewitness.execution.backend import BackendExecutor
 from codewitness.execution.credentials import BackendCredentials
 from codewitness.execution.local import LocalExecutor
@@ -123,10 +122,7 @@ def _pool(rounds: int) -> Comparison:
 
 def _container(control_url: str) -> str:
     """Return the address of the container that serves the one session of a pool."""
-    # No proxy knows a way to a port of this machine.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(f"{control_url}/state", timeout=10) as answer:
-        (session,) = json.load(answer)["sessions"]
+    (session,) = ask_control(f"{control_url}/state")["sessions"]
     url: str = session["container"]
     return url
 

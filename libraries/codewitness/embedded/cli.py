@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 from aiohttp import web
 
 from codewitness.embedded import session_pool_cli
+from codewitness.embedded.arguments import bounded_number
 from codewitness.embedded.backend import BackendConfig, create_app
 from codewitness.embedded.broken_deployments import catalogue, ready_line, serving_deployments
 from codewitness.embedded.callers import USER_HEADER, tell_callers_apart
@@ -275,30 +276,22 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _number(text: str, wanted: str, low: int, high: int | None = None) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = low - 1
-    if value < low or (high is not None and value > high):
-        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
-    return value
-
-
 def _port(text: str) -> int:
-    return _number(text, "a port: give a number from 0 (any free one) to 65535", 0, 65535)
+    return int(
+        bounded_number(text, "a port: give a number from 0 (any free one) to 65535", int, 0, 65535)
+    )
 
 
 def _positive(text: str) -> int:
-    return _number(text, "a whole number above 0", 1)
+    return int(bounded_number(text, "a whole number above 0", int, 1))
 
 
 def _limit(text: str) -> int:
-    return _number(text, "a number of bytes, or -1 for no limit", -1)
+    return int(bounded_number(text, "a number of bytes, or -1 for no limit", int, -1))
 
 
 def _rounds(text: str) -> int:
-    return _number(text, "a whole number from 6", 6)
+    return int(bounded_number(text, "a whole number from 6", int, 6))
 
 
 def _fault(name: str) -> Fault:

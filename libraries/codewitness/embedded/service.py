@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,6 +67,24 @@ class RunningService:
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+def ask_control(url: str, body: Mapping[str, Any] | None = None, within: float = 10.0) -> Any:
+    """Ask a control port of an embedded service, and return the JSON that it answers.
+
+    Args:
+        url: Address of the port, with the path of what is asked.
+        body: What to order; ``None`` only asks.
+        within: Seconds.
+
+    Raises:
+        OSError: There was no answer, or a refusal.
+    """
+    data = None if body is None else json.dumps(body).encode()
+    # No proxy knows a way to a port of this machine.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(urllib.request.Request(url, data), timeout=within) as answer:
+        return json.load(answer)
 
 
 def start_service(

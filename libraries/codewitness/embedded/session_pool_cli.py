@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import math
-from collections.abc import Callable
+import sys
 from typing import Any
 
+from codewitness.embedded.arguments import bounded_number
 from codewitness.embedded.backend import BackendConfig
 from codewitness.embedded.gateway import GatewayConfig
 from codewitness.embedded.identity import IdentityConfig
@@ -240,25 +240,12 @@ def _add_identity(group: Any) -> None:
 
 
 def _whole(text: str) -> int:
-    return int(_number(text, "a whole number from 0", int))
+    return int(bounded_number(text, "a whole number from 0", int, 0))
 
 
 def _seconds(text: str) -> float:
-    value = _number(text, "a number of seconds from 0", float)
-    if math.isinf(value):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0")
-    return value
+    return bounded_number(text, "a number of seconds from 0", float, 0, sys.float_info.max)
 
 
 def _seconds_or_never(text: str) -> float:
-    return _number(text, "a number of seconds from 0, or inf", float)
-
-
-def _number(text: str, wanted: str, convert: Callable[[str], float]) -> float:
-    try:
-        value = convert(text)
-    except ValueError:
-        value = -1
-    if not value >= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
-    return value
+    return bounded_number(text, "a number of seconds from 0, or inf", float, 0)

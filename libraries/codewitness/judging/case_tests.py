@@ -59,8 +59,9 @@ class CaseTest:
         """All cases that the program is run on."""
         if self.case is not None:
             return (self.case,)
-        usable = isinstance(self.problem, Problem) and isinstance(self.submission, Submission)
-        return self.problem.cases if isinstance(self.problem, Problem) and usable else ()
+        if isinstance(self.problem, Problem) and isinstance(self.submission, Submission):
+            return self.problem.cases
+        return ()
 
     @property
     def language(self) -> str | None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 from typing import Any
 
+from codewitness.embedded.arguments import bounded_number
 from codewitness.embedded.cli import CommandError, UsageError
 
 _DESCRIPTION = (
@@ -62,13 +62,7 @@ def add_diagnose(commands: Any) -> None:
 
 
 def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 1 <= value <= 3600:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 1 to 3600")
-    return value
+    return bounded_number(text, "a number of seconds from 1 to 3600", float, 1, 3600)
 
 
 def _diagnose(options: argparse.Namespace) -> None:

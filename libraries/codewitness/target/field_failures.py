@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import threading
 import time
-import urllib.request
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
@@ -17,7 +16,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from codewitness.embedded.identity import IdentityConfig
-from codewitness.embedded.service import RunningService, start_service, without_secrets
+from codewitness.embedded.service import (
+    RunningService,
+    ask_control,
+    start_service,
+    without_secrets,
+)
 from codewitness.execution.answers import error_in
 from codewitness.execution.backend import BackendExecutor
 from codewitness.execution.causes import Diagnosis
@@ -52,7 +56,6 @@ CALL_WITHIN = 20.0
 """Seconds that a call of a broken deployment may take, if it is not to hang."""
 
 _JSON = {"Content-Type": "application/json", "Accept": "application/json"}
-_CONTROL_WITHIN = 10.0
 _PAUSE = 0.1
 # Read by a container as a request of Piston's, by an interpreter as one of its own.
 _EITHER_BODY = json.dumps(
@@ -279,12 +282,7 @@ class BrokenDeployment:
 
     def _operate(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
         assert self._pool is not None
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self._pool["control_url"] + path, data)
-        # No proxy knows a way to a port of this machine.
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=_CONTROL_WITHIN) as answer:
-            return json.loads(answer.read())
+        return ask_control(self._pool["control_url"] + path, body)
 
     def _of_error(
         self, error: ExecutionError, request: ExecutionRequest | None, diagnosis: Diagnosis | None

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from codewitness.embedded.arguments import bounded_number
 from codewitness.embedded.cli import CommandError, UsageError
 
 if TYPE_CHECKING:
@@ -273,28 +272,16 @@ def _arrivals(options: argparse.Namespace) -> Arrivals:
 
 
 def _count(text: str) -> int:
-    return int(_number(text, "a whole number from 1", int, 1, math.inf))
+    return int(bounded_number(text, "a whole number from 1", int, 1))
 
 
 def _whole(text: str) -> int:
-    return int(_number(text, "a whole number from 0", int, 0, math.inf))
+    return int(bounded_number(text, "a whole number from 0", int, 0))
 
 
 def _seconds(text: str) -> float:
-    return _number(text, "a number of seconds from 0 to a million", float, 0, 1e6)
+    return bounded_number(text, "a number of seconds from 0 to a million", float, 0, 1e6)
 
 
 def _share(text: str) -> float:
-    return _number(text, "a share from 0 to 1", float, 0, 1)
-
-
-def _number(
-    text: str, wanted: str, convert: Callable[[str], float], low: float, high: float
-) -> float:
-    try:
-        value = convert(text)
-    except ValueError:
-        value = math.nan
-    if not low <= value <= high:
-        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
-    return value
+    return bounded_number(text, "a share from 0 to 1", float, 0, 1)

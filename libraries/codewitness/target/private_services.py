@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +11,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from codewitness.embedded.identity import IdentityConfig
-from codewitness.embedded.service import RunningService, start_service, without_secrets
+from codewitness.embedded.service import (
+    RunningService,
+    ask_control,
+    start_service,
+    without_secrets,
+)
 from codewitness.execution.answers import read_result
 from codewitness.execution.backend import BackendExecutor
 from codewitness.execution.credentials import AccessToken, BackendCredentials, KeptTokens
@@ -26,7 +30,6 @@ from codewitness.session_pool.credentials import SCOPE, client_environment, fetc
 DEADLINE = 20.0
 """Seconds that one call of a private service may take in all."""
 
-_CONTROL_WITHIN = 10.0
 _FEDERATED_TOKEN_FILE = "AZURE_FEDERATED_TOKEN_FILE"
 
 
@@ -110,13 +113,7 @@ class RestartablePool:
             self._changed = False
 
     def _configure(self, changes: Mapping[str, Any]) -> None:
-        request = urllib.request.Request(
-            f"{self._service.details['control_url']}/identity", json.dumps(changes).encode()
-        )
-        # No proxy knows a way to a port of this machine.
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=_CONTROL_WITHIN):
-            pass
+        ask_control(f"{self._service.details['control_url']}/identity", changes)
 
     def fetch_token(self) -> AccessToken:
         """Get a new token for the pool, as a service with its identity does.

@@ -731,7 +731,13 @@ def test_redirects_are_not_followed(
         ('{"run": nope}', "application/json", FaultKind.BAD_ANSWER, "column 9", "shape"),
         ('{"run": NaN}', "application/json", FaultKind.BAD_ANSWER, "NaN", "shape"),
         ("[" * 100_000, "application/json", FaultKind.BAD_ANSWER, "not JSON", "shape"),
-        (b'{"run": "\xff"}', "application/json", FaultKind.BAD_ANSWER, "not UTF-8", "shape"),
+        (
+            b'{"run": "\xff"}',
+            "application/json",
+            FaultKind.BAD_ANSWER,
+            "not UTF-8",
+            "UTF-8 without",
+        ),
         ("[]", "application/json", FaultKind.BAD_ANSWER, "object", "shape"),
         ("{}", "application/json", FaultKind.BAD_ANSWER, "run: expected an object", "shape"),
         (
@@ -1017,6 +1023,8 @@ def test_close_gives_up_calls_in_flight(serve: Serve, connect: Connect) -> None:
 def test_interrupt_ends_a_waiting_call(serve: Serve, project_root: Path) -> None:
     server = serve(silent)
     program = (
+        # A shell has its background jobs ignore interrupts.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from codewitness.execution.backend import BackendExecutor\n"
         "from codewitness.execution.model import ExecutionRequest, SourceFile\n"
         f"executor = BackendExecutor('{server.url}')\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from dataclasses import replace
@@ -17,6 +18,8 @@ from codewitness.session_pool.tokens import TokenRefusal, TokenRules, TokenSigne
 SIGNER = TokenSigner()
 STRANGER = TokenSigner(SIGNER.tenant)
 RULES = TokenRules(SIGNER.public_key)
+NESTED = base64.urlsafe_b64encode(b"[" * 4998).decode()
+"""A part of a token that no decoder follows to its end."""
 
 
 def bearer(signer: TokenSigner = SIGNER, audience: str = AUDIENCE, **changes: object) -> str:
@@ -47,6 +50,8 @@ def test_good_token_passes() -> None:
         ("Basic dXNlcjpwYXNz", "no bearer token"),
         ("Bearer abc", "malformed"),
         ("Bearer a.b.c", "malformed"),
+        ("Bearer \udcff", "malformed"),
+        (f"Bearer {NESTED}.{NESTED}.YQ", "malformed"),
         (unsigned(aud=AUDIENCE, exp=time.time() + 60, roles=["any"]), "malformed"),
         (bearer(STRANGER), "signature is invalid"),
         (bearer(lifetime=-1), "has expired"),

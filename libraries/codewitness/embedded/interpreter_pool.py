@@ -362,7 +362,7 @@ def _find_operation(method: str, path: str, version: str) -> tuple[Handler, str]
 async def _read_json(request: web.Request) -> Mapping[str, Any]:
     try:
         body = json.loads(await request.read())
-    except ValueError:
+    except (ValueError, RecursionError):
         raise contract.invalid("body", "The request body is not valid JSON.") from None
     except web.HTTPRequestEntityTooLarge:
         raise Refused(Reply(413)) from None

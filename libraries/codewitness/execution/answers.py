@@ -166,6 +166,9 @@ def _document(answer: HttpAnswer, credentials: str) -> Any:
 def _not_json(
     where: str, text: str, error: json.JSONDecodeError, answer: HttpAnswer
 ) -> PlatformFault:
+    if text.startswith("\ufeff"):
+        detail = f"{where}: the body is not JSON: it begins with a byte order mark (BOM)"
+        return _fault(FaultKind.BAD_ANSWER, detail, answer)
     if text.lstrip()[:1] not in ("{", "["):
         kind = answer.content_type or "no content type"
         detail = f"{where}: the body is not JSON ({kind}): {_quote(text)}"
@@ -262,7 +265,9 @@ def _describe_redirect(answer: HttpAnswer) -> str:
     if target.netloc.rpartition(":")[2].isdigit():
         shown += f":{target.netloc.rpartition(':')[2]}"
     shown += target.path
-    if (target.path, target.hostname) == (asked.path, asked.hostname):
+    if target.geturl() == asked.geturl():
+        shown += ", which is the address that was asked"
+    elif (target.path, target.hostname) == (asked.path, asked.hostname):
         if (asked.scheme, target.scheme) == ("http", "https"):
             shown += ", which differs in the scheme only"
     elif target.path.rstrip("/") == asked.path.rstrip("/") and target.hostname == asked.hostname:

@@ -451,6 +451,16 @@ _RULES = (
         text=r"bytes of its body",
     ),
     _Rule(
+        "N20",
+        "the service, or a gateway before it, crashed, restarted, or closes kept connections "
+        "without saying so: its keep-alive time is shorter than the 1.5 s for which this client "
+        "keeps one, or counts requests",
+        "look for restarts in the service's log at this time; if there are none, lengthen the "
+        "keep-alive time, or let it answer Connection: close",
+        kinds=(FaultKind.CONNECTION_CUT,),
+        text=r"had served earlier requests",
+    ),
+    _Rule(
         "N14",
         "the service closed the connection instead of answering: it crashed or restarted, or "
         "speaks another protocol on this port (TLS, for one)",
@@ -479,6 +489,16 @@ _RULES = (
         "correct the base URL in ENDPOINT, or the backend's route",
         kinds=(FaultKind.REDIRECTED,),
         text=r"differs in the final slash only",
+    ),
+    _Rule(
+        "R4",
+        "the redirect leads to the very address that was asked, for ever: most often a gateway "
+        "that ends TLS does not tell the service that the caller came by https "
+        "(X-Forwarded-Proto)",
+        "let the gateway send X-Forwarded-Proto and the service trust it, or switch the "
+        "service's own redirect off",
+        kinds=(FaultKind.REDIRECTED,),
+        text=r"which is the address that was asked",
     ),
     _Rule(
         "R4",
@@ -661,7 +681,29 @@ _RULES = (
         "instead of bytes",
         "compare Content-Length with the body; look at the gateway's limits on answers",
         kinds=(FaultKind.BAD_ANSWER,),
-        text=r"breaks off|empty body|Content-Length",
+        text=r"breaks off|empty body|after the body than Content-Length",
+    ),
+    _Rule(
+        "N21",
+        "the service or a gateway frames its answers wrongly: a proxy that changes a body and "
+        "keeps its length, two of them that add the same header, or chunks written by hand",
+        "look at the raw answer (curl --raw --verbose) once before and once behind every gateway",
+        kinds=(FaultKind.BAD_ANSWER,),
+        text=r"where the body ends can't be told|not encoded as Content-Encoding",
+    ),
+    _Rule(
+        "N22",
+        "something before the service piles up headers, such as cookies, tokens or traces",
+        "look at the headers of the answer, and at what adds them",
+        kinds=(FaultKind.BAD_ANSWER,),
+        text=r"a header is longer than",
+    ),
+    _Rule(
+        "N23",
+        "the service, or a proxy that rewrites its answers, does not encode them in UTF-8",
+        "let it send JSON in UTF-8 without a byte order mark",
+        kinds=(FaultKind.BAD_ANSWER,),
+        text=r"it is not UTF-8|byte order mark",
     ),
     _Rule(
         "X0",

@@ -14,6 +14,7 @@ import contextlib
 import email.utils
 import ipaddress
 import os
+import re
 import shlex
 import socket
 import ssl
@@ -163,8 +164,8 @@ class HttpClient:
     ) -> None:
         self._endpoint = endpoint
         self._credentials = credentials or BackendCredentials()
-        self._proxy = _proxy_for(endpoint)
-        self._bundle = _find_bundle(ca_bundle) if endpoint.is_tls and verify else None
+        self._proxy = find_proxy(endpoint)
+        self._bundle = find_bundle(ca_bundle) if endpoint.is_tls and verify else None
         self._ssl = _ssl_context(self._bundle) if endpoint.is_tls and verify else verify
         self._traced = traced
         self._session: aiohttp.ClientSession | None = None
@@ -513,6 +514,11 @@ def _classify(error: Exception, progress: _Progress, endpoint: Endpoint) -> tupl
             return FaultKind.CONNECTION_CUT, f"the connection was cut while it was set up: {said}"
         return FaultKind.NOTHING_LISTENING, said
     if isinstance(error, aiohttp.ClientPayloadError):
+        if "content-encoding" in said:
+            named = said.rpartition(":")[2].strip()
+            return FaultKind.BAD_ANSWER, (
+                f"the body is not encoded as Content-Encoding: {named} says"
+            )
         return FaultKind.CONNECTION_CUT, (
             f"HTTP {progress.status} was cut off after {progress.received} bytes of its body"
         )
@@ -522,9 +528,9 @@ def _classify(error: Exception, progress: _Progress, endpoint: Endpoint) -> tupl
         limit = _LONGEST_BODY // 1024 // 1024
         return FaultKind.BAD_ANSWER, f"the body goes on after {limit} MiB; given up"
     if isinstance(error, (aiohttp.ClientConnectionError, ConnectionError)):
-        if isinstance(error, aiohttp.ServerDisconnectedError):
+        if isinstance(error, aiohttp.ServerDisconnectedError) or "Can not write" in said:
             said = "closed by the other side"
-        reuse = ", which had served earlier requests" if progress.reused else ""
+        reuse = ", which had served earlier requests," if progress.reused else ""
         return FaultKind.CONNECTION_CUT, (
             f"the connection{reuse} was cut before an answer began: {said}"
         )
@@ -539,7 +545,13 @@ def _classify_unreadable(error: aiohttp.ClientResponseError) -> tuple[FaultKind,
     # first answer that was readable.
     if error.message.startswith("Bad status") and error.message.rpartition("\n")[2].find("^") > 4:
         return FaultKind.BAD_ANSWER, "more bytes come after the body than Content-Length allows"
-    return FaultKind.NOT_THE_API, f"the answer is not HTTP: {' '.join(error.message.split())[:200]}"
+    said = " ".join(error.message.split())[:200]
+    limit = re.match(r"Got more than (\d+) bytes", said)
+    if limit:
+        return FaultKind.BAD_ANSWER, f"a header is longer than {limit[1]} bytes; given up"
+    if re.search(r"Content-Length|Transfer-Encoding|\bchunk", said.partition(" b'")[0]):
+        return FaultKind.BAD_ANSWER, f"where the body ends can't be told: {said}"
+    return FaultKind.NOT_THE_API, f"the answer is not HTTP: {said}"
 
 
 def _tracing(is_tls: bool) -> aiohttp.TraceConfig:
@@ -566,7 +578,12 @@ def _tracing(is_tls: bool) -> aiohttp.TraceConfig:
     return trace
 
 
-def _proxy_for(endpoint: Endpoint) -> str | None:
+def find_proxy(endpoint: Endpoint) -> str | None:
+    """Return the URL of the proxy that the environment names for an endpoint.
+
+    Raises:
+        ValueError: It is none that can be used.
+    """
     if _is_loopback(endpoint.host):
         return None
     proxies = urllib.request.getproxies_environment()
@@ -597,7 +614,8 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _find_bundle(given: str | None) -> str | None:
+def find_bundle(given: str | None) -> str | None:
+    """Return the file or folder of authorities to trust; ``None`` for the system's own."""
     names = ("CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
     return given or next(filter(None, map(os.environ.get, names)), None)
 

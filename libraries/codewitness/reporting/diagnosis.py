@@ -33,6 +33,7 @@ __all__ = [
     "Diagnosis",
     "control_request",
     "diagnose_mismatch",
+    "diagnose_timing",
     "explain",
     "new_nonce",
     "platform_error_in",
@@ -519,8 +520,8 @@ _RULES = (
     _Rule(
         "X16",
         _foreign_nonce,
-        "the output is another request's: a cached or stale answer, or answers swapped between "
-        "simultaneous requests",
+        "the output is another request's: a cached or stale answer, answers swapped between "
+        "simultaneous requests, or a gateway that sends answers twice",
         "look for a cache before the executor, a session or variable shared between requests, and "
         "for results matched to callers by arrival",
     ),
@@ -809,6 +810,60 @@ def _explain_beside(
             "R3",
         )
     return found
+
+
+_QUEUED = Diagnosis(
+    "the service runs requests one after the other, or fewer at a time than are sent: a single "
+    "worker or process, or one session that all callers share",
+    "run the server with several workers, give each user a session of its own, and raise the "
+    "greatest number of sessions",
+    "C9",
+)
+_COLD = Diagnosis(
+    "the first request waited for a session to be made: no instance was ready, or its image is "
+    "large",
+    "keep ready-sessions above 0, make the image smaller, and report cold and warm calls "
+    "separately",
+    "C8",
+)
+_SLOW = Diagnosis(
+    "every request pays for something that could be kept: a new session, connection or token, or "
+    "the way to a service that is far away or short of processors",
+    "compare with the time that the service itself reports, run the test from nearby, and look "
+    "at its processor use and that of its sessions",
+)
+_KEPT = Diagnosis(
+    "the service keeps something of every program that it ran: results, processes, open files or "
+    "connections",
+    "repeat it with LOAD_PROFILE:sharp to see whether it goes on, and watch the memory and the "
+    "open descriptors of the service meanwhile",
+)
+_OF_TIMINGS = {
+    "overlap of simultaneous programs": _QUEUED,
+    "overlap of programs": _QUEUED,
+    "latency of the cold start": _COLD,
+    "first request, new instance": _COLD,
+    "first request, cold": _COLD,
+    "warm execution": _SLOW,
+    "growth of latency": _KEPT,
+    "latency after the soak": _KEPT,
+    "what the processes of services hold": _KEPT,
+    "what sessions keep of a soak": Diagnosis(
+        "programs that ran earlier left files or processes where later ones see them: a session "
+        "is not cleaned between programs, or all of them share one host",
+        "remove the working directory and the temporary files after every program, end its "
+        "processes, and give each user a session",
+    ),
+    "what the processes of this client hold": Diagnosis(
+        "this suite itself keeps something, so what it says of latencies is in doubt",
+        "report it with the samples of the soak",
+    ),
+}
+
+
+def diagnose_timing(subject: str) -> Diagnosis | None:
+    """Return the likely cause of what only a load shows, by its subject; ``None`` for others."""
+    return _OF_TIMINGS.get(subject)
 
 
 def _as_text(output: bytes) -> str:

@@ -162,7 +162,8 @@ class TokenRules:
             return _unauthorized("The token is for another audience.")
         except jwt.InvalidSignatureError:
             return _unauthorized("The token's signature is invalid.")
-        except jwt.InvalidTokenError:
+        # The last two are what the decoder makes of bytes that are no text, and of deep nesting.
+        except (jwt.InvalidTokenError, UnicodeEncodeError, RecursionError):
             return _unauthorized("The token is malformed.")
         if self.role is not None and not self._has_role(claims, self.role):
             return TokenRefusal(403, "", self.forbidden_text)

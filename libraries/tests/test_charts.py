@@ -68,6 +68,7 @@ PICTURES: dict[str, Callable[[], str]] = {
     "gantt": lambda: gantt(rows(10)),
     "gantt of 200": lambda: gantt(rows(200)),
     "one sample": lambda: latency_distribution([Sample(0, 0, 0, 0.1)]),
+    "in order": lambda: latency_over_time(load(20), bars=BARS, in_order=True),
     "one sample over time": lambda: latency_over_time([Sample(0, 0, 0, 0.1)]),
     "failures only": lambda: latency_over_time([Sample(0, 0, 0, 0.1, "refused", "HTTP 503")]),
     "answers in no time": lambda: latency_distribution([Sample(0, 1, 1, 1)] * 30),

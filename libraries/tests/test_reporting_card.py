@@ -77,7 +77,7 @@ Where         backend at http://localhost:2000/
 Time          0.041 s in all; run wall 12 ms, cpu 10 ms
               before that: connection refused; tried again after 0.2 s
 Clause        test plan, T2.2
-Likely cause  lines get lost
+Likely cause  [X99] lines get lost
 To do         look at the adapter
 Repeat        curl -sS http://localhost:2000/"""
 
@@ -291,7 +291,7 @@ def test_platform_fault_is_never_the_programs() -> None:
     assert "Expected      an answer\n" in card
     assert '{"message": "no replica"}' in card
     assert "Time          1.250 s\n              before that: HTTP 503 with Retry-After" in card
-    assert "Likely cause  no replica is ready" in card
+    assert "no replica is ready" in card
     assert "To do         wait and repeat" in card
     assert "program main.py" in card
 
@@ -306,7 +306,7 @@ def test_platform_error_in_a_result_is_shown_as_one() -> None:
     assert "the identity is known but lacks the role" in card
     assert "ended with exit code" not in card
     # Whoever compared it with other answers knows more.
-    assert "Likely cause  lines get lost" in stdout_of(run)
+    assert "Likely cause  [X99] lines get lost" in stdout_of(run)
 
 
 def test_refusal_is_called_one() -> None:

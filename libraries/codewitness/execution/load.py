@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, TypeVar
 
 from codewitness.execution.answers import read_result
 from codewitness.execution.backend import encode_body
 from codewitness.execution.credentials import BackendCredentials
-from codewitness.execution.endpoint import parse_endpoint
-from codewitness.execution.http_client import HttpCall, HttpClient
+from codewitness.execution.endpoint import Endpoint, parse_endpoint
+from codewitness.execution.http_client import HttpAnswer, HttpCall, HttpClient
 from codewitness.execution.http_executor import SENDING
 from codewitness.execution.model import (
     ExecutionError,
@@ -84,11 +84,16 @@ class LoadRequest:
         expected: What stdout must hold, less trailing white space. After it the program may
             print a line ``ran <start> <end>`` with its own times in seconds since the epoch.
         path: Route relative to the API's root; a session pool's has an identifier.
+        headers: Headers beside those of every request, such as one that names the user.
+        check: Judges the result in place of ``expected``: returns the name of what is wrong and
+            what was observed, both empty when nothing is.
     """
 
     request: ExecutionRequest
     expected: bytes
     path: str = "execute"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    check: Callable[[ExecutionResult], tuple[str, str]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +178,19 @@ class LoadClient:
 
         return attempt
 
+    async def execute(self, wanted: LoadRequest, deadline: float) -> ExecutionResult:
+        """Run one program outside of any load, whatever it prints.
+
+        Args:
+            wanted: The request; what is expected of it plays no part.
+            deadline: Seconds that it may take in all.
+
+        Raises:
+            RequestRefused: The service refused the request.
+            PlatformFault: There was no answer of an execute API.
+        """
+        return self._read(await self._exchange(wanted, deadline))
+
     def run(self, load: Coroutine[Any, Any, T], patience: float) -> T:
         """Drive a load in the event loop of this client and return what it returns.
 
@@ -209,23 +227,44 @@ class LoadClient:
         self.close()
 
     async def _send(self, wanted: LoadRequest, deadline: float) -> LoadAnswer:
-        call = HttpCall(
-            "POST",
-            self._endpoint.url(wanted.path),
-            encode_body(request_to_json(wanted.request)),
-            SENDING,
-            reconnect=False,
-        )
         try:
-            answer = await self._client.exchange(call, deadline)
+            answer = await self._exchange(wanted, deadline)
         except PlatformFault as fault:
-            return _failure(fault, None)
-        reused = answer.connection_reused
-        try:
-            result = read_result(answer, executor="backend", credentials=self._client.credentials)
-        except ExecutionError as error:
-            return _failure(error, reused)
-        return _judge(result, wanted.expected, reused)
+            return failed_answer(fault)
+        return judge_answer(answer, wanted, self._client.credentials)
+
+    async def _exchange(self, wanted: LoadRequest, deadline: float) -> HttpAnswer:
+        return await self._client.exchange(call_of(wanted, self._endpoint), deadline)
+
+    def _read(self, answer: HttpAnswer) -> ExecutionResult:
+        return read_result(answer, executor="backend", credentials=self._client.credentials)
+
+
+def call_of(wanted: LoadRequest, endpoint: Endpoint) -> HttpCall:
+    """Return what is sent for a request, to be sent once."""
+    return HttpCall(
+        "POST",
+        endpoint.url(wanted.path),
+        encode_body(request_to_json(wanted.request)),
+        {**SENDING, **wanted.headers},
+        reconnect=False,
+    )
+
+
+def judge_answer(answer: HttpAnswer, wanted: LoadRequest, credentials: str = "none") -> LoadAnswer:
+    """Return how an attempt went that was answered.
+
+    Args:
+        answer: The answer, whatever its status.
+        wanted: The request.
+        credentials: Which credentials were sent, without their values.
+    """
+    reused = answer.connection_reused
+    try:
+        result = read_result(answer, executor="backend", credentials=credentials)
+    except ExecutionError as error:
+        return failed_answer(error, reused)
+    return _judge(result, wanted, reused)
 
 
 def echo_requests(seconds: float = 0.0) -> LoadRequests:
@@ -234,9 +273,17 @@ def echo_requests(seconds: float = 0.0) -> LoadRequests:
     Args:
         seconds: How long each program takes; those of more than 0 also print when they ran.
     """
+    return token_requests(_TIMED.format(seconds=seconds).encode() if seconds else _ECHO)
+
+
+def token_requests(program: bytes) -> LoadRequests:
+    """Return requests that each give a token of their own to the same Python program.
+
+    Args:
+        program: Prints the line that it reads, and nothing but that and when it ran.
+    """
     # The name of the load, so that tokens of two loads at one service differ.
     load = secrets.token_hex(4)
-    program = _TIMED.format(seconds=seconds).encode() if seconds else _ECHO
 
     def make(number: int) -> LoadRequest:
         token = f"token-{load}-{number}".encode()
@@ -246,15 +293,18 @@ def echo_requests(seconds: float = 0.0) -> LoadRequests:
     return make
 
 
-def _judge(result: ExecutionResult, expected: bytes, reused: bool | None) -> LoadAnswer:
+def _judge(result: ExecutionResult, wanted: LoadRequest, reused: bool | None) -> LoadAnswer:
     run = result.run
     stdout = run.stdout.rstrip()
     ran = _RAN.search(stdout)
     if ran is not None:
         stdout = stdout[: ran.start()]
     outcome, error, detail = OK, "", ""
-    if stdout != expected or not run.exited(0):
-        outcome, error, detail = _explain(run, stdout, expected)
+    if wanted.check is not None:
+        error, detail = wanted.check(result)
+        outcome = WRONG if error else OK
+    elif stdout != wanted.expected or not run.exited(0):
+        outcome, error, detail = _explain(run, stdout, wanted.expected)
     return LoadAnswer(
         outcome,
         error,
@@ -282,7 +332,13 @@ def _show(output: bytes) -> str:
     return redact(output.decode("utf-8", "replace"))
 
 
-def _failure(error: ExecutionError, reused: bool | None) -> LoadAnswer:
+def failed_answer(error: ExecutionError, reused: bool | None = None) -> LoadAnswer:
+    """Return how an attempt went that came to no result.
+
+    Args:
+        error: What came of it.
+        reused: Whether its connection had served earlier requests, where known.
+    """
     outcome, name, status = FAILED, type(error).__name__, None
     if isinstance(error, RequestRefused):
         status = error.status

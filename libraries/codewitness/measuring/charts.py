@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from codewitness.measuring.drawing import (
     BLACK,
@@ -134,6 +134,7 @@ def latency_over_time(
     *,
     bars: Mapping[str, float] | None = None,
     title: str = "Response times during the load",
+    in_order: bool = False,
 ) -> str:
     """Draw every response time at its planned start, with a shape of its own for each warmth.
 
@@ -141,12 +142,16 @@ def latency_over_time(
         samples: What to draw, in any order; the warm-up is drawn in grey.
         bars: Thresholds in seconds by their names.
         title: Heading of the picture.
+        in_order: Whether requests are drawn beside each other in the order given, and not at the
+            moments of their starts, which many of them can share.
 
     Raises:
         ValueError: There are no samples.
     """
     if not samples:
         raise ValueError("a picture of response times needs at least one sample")
+    if in_order:
+        samples = [_begun_at(number, sample) for number, sample in enumerate(samples, 1)]
     bars = bars or {}
     failed = [sample for sample in samples if not sample.succeeded]
     warm_up = [sample for sample in samples if sample.succeeded and sample.warm_up]
@@ -164,10 +169,11 @@ def latency_over_time(
     picture.axes(
         across,
         up,
-        across_name="planned start since the load began",
+        across_name="requests in order" if in_order else "planned start since the load began",
         up_name="response time" + _scale(up),
-        across_format=lambda value: f"{value:g} s",
+        across_format=lambda value: f"{value:g}" if in_order else f"{value:g} s",
         up_format=seconds,
+        across_ticks=[it for it in across.ticks() if not in_order or it == int(it) > 0],
     )
     legend = []
     if warm_up:
@@ -307,6 +313,13 @@ def gantt(rows: Sequence[GanttRow], *, title: str = "Simultaneous requests") -> 
     explained = "bar: the program ran" + ("; line: request to answer" if known else "")
     picture.text((left + _RIGHT) / 2, bottom + 34, f"time ({explained})", anchor="middle")
     return picture.render()
+
+
+def _begun_at(moment: float, sample: Sample) -> Sample:
+    later = moment - sample.planned
+    return replace(
+        sample, planned=moment, started=sample.started + later, ended=sample.ended + later
+    )
 
 
 def _by_warmth(samples: Sequence[Sample]) -> dict[Warmth, list[Sample]]:

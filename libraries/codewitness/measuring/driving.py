@@ -42,6 +42,44 @@ class Answered(Protocol):
 Attempt = Callable[[int], Awaitable[Answered]]
 
 
+def sample_of(
+    number: int,
+    planned: float,
+    started: float,
+    ended: float,
+    answered: Answered,
+    warm_up: float = 0.0,
+) -> Sample:
+    """Return the sample of an attempt; times and arguments as those of :class:`Sample`.
+
+    Args:
+        number: Position in the plan.
+        planned: When it was to start.
+        started: When it was sent.
+        ended: When its answer was there.
+        answered: How it went.
+        warm_up: Samples planned earlier are marked as warm-up.
+    """
+    warmth, evidence = label_session(answered.session, answered.session_new)
+    return Sample(
+        number=number,
+        planned=planned,
+        started=started,
+        ended=ended,
+        outcome=answered.outcome,
+        error=answered.error,
+        detail=answered.detail,
+        warmth=warmth,
+        evidence=evidence,
+        status=answered.status,
+        session=answered.session,
+        connection_reused=answered.connection_reused,
+        ran_from=answered.ran_from,
+        ran_until=answered.ran_until,
+        warm_up=planned < warm_up,
+    )
+
+
 async def drive(
     attempt: Attempt,
     schedule: Schedule,
@@ -154,24 +192,7 @@ class _Load:
         started = self._now()
         answered = await self._attempt(number)
         ended = self._now()
-        warmth, evidence = label_session(answered.session, answered.session_new)
-        sample = Sample(
-            number=number,
-            planned=planned,
-            started=started,
-            ended=ended,
-            outcome=answered.outcome,
-            error=answered.error,
-            detail=answered.detail,
-            warmth=warmth,
-            evidence=evidence,
-            status=answered.status,
-            session=answered.session,
-            connection_reused=answered.connection_reused,
-            ran_from=answered.ran_from,
-            ran_until=answered.ran_until,
-            warm_up=planned < self._warm_up,
-        )
+        sample = sample_of(number, planned, started, ended, answered, self._warm_up)
         self.samples.append(sample)
         if self._on_sample is not None:
             self._on_sample(sample)

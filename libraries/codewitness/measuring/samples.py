@@ -278,6 +278,35 @@ def watch_generator(
     )
 
 
+def sample_to_json(sample: Sample) -> dict[str, Any]:
+    """Return a sample as the object of its line in a file."""
+    told = {name: getattr(sample, name) for name in _FIELDS}
+    told["warmth"] = sample.warmth.value
+    return {name: it for name, it in told.items() if it != _DEFAULTS.get(name)}
+
+
+def sample_from_json(entry: Mapping[str, Any]) -> Sample:
+    """Return the sample of a line; members that are not known are passed over.
+
+    Raises:
+        ValueError: It holds a warmth that there is none of.
+        TypeError: A member is missing.
+        KeyError: The warmth is missing.
+    """
+    known = {name: value for name, value in entry.items() if name in _FIELDS}
+    return Sample(**{**known, "warmth": Warmth(entry["warmth"])})
+
+
+def generator_from_json(told: Mapping[str, Any]) -> Generator:
+    """Return a generator's figures from an object with its attributes.
+
+    Raises:
+        TypeError: A member is missing, or is not known.
+        KeyError: The dropped starts are missing.
+    """
+    return Generator(**{**told, "dropped": tuple(told["dropped"])})
+
+
 class SampleWriter:
     """Writes a file of samples while they come, so that a broken-off load leaves what it had.
 
@@ -295,9 +324,7 @@ class SampleWriter:
 
     def add(self, sample: Sample) -> None:
         """Append one sample."""
-        told = {name: getattr(sample, name) for name in _FIELDS}
-        told["warmth"] = sample.warmth.value
-        self._write({name: it for name, it in told.items() if it != _DEFAULTS.get(name)})
+        self._write(sample_to_json(sample))
 
     def finish(self, generator: Generator) -> None:
         """Append the last line."""
@@ -341,10 +368,10 @@ def read_run(path: Path) -> Run:
         raise ValueError(f'{path}: the first line should say "schema": {SCHEMA}')
     header = {name: it for name, it in entries[0].items() if name != "schema"}
     try:
-        samples = [_sample(entry) for entry in entries[1:] if "generator" not in entry]
+        samples = [sample_from_json(entry) for entry in entries[1:] if "generator" not in entry]
         told = [entry["generator"] for entry in entries if "generator" in entry]
         # A line without its end was being written when the load was broken off.
-        generator = _generator(told[-1]) if told and not rest else None
+        generator = generator_from_json(told[-1]) if told and not rest else None
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{path} holds an entry that is no sample: {error!r}") from error
     return Run(tuple(sorted(samples, key=lambda it: it.number)), generator, header)
@@ -358,12 +385,3 @@ def _parse(line: str, where: str) -> Mapping[str, Any]:
     if not isinstance(entry, dict):
         raise ValueError(f"{where} is no JSON object")
     return entry
-
-
-def _sample(entry: Mapping[str, Any]) -> Sample:
-    known = {name: value for name, value in entry.items() if name in _FIELDS}
-    return Sample(**{**known, "warmth": Warmth(entry["warmth"])})
-
-
-def _generator(told: Mapping[str, Any]) -> Generator:
-    return Generator(**{**told, "dropped": tuple(told["dropped"])})

@@ -8,8 +8,8 @@ the worst run look best.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from codewitness.measuring.drift import estimate_trend
@@ -124,6 +124,66 @@ def judge_failures(samples: Sequence[Sample], bar: float, *, objection: str = ""
     estimate = estimate_share(failed, len(counted))
     found = f"it is {estimate.scaled(100).format()} % (n = {len(counted)}){_failures(counted)}"
     return _decide(claim, estimate, bar, found, objection, _more_for_mean(estimate, bar))
+
+
+def judge_each(
+    samples: Sequence[Sample],
+    *,
+    claim: str = "every request gets its own, right answer",
+    right: Callable[[Sample], bool] = lambda sample: sample.succeeded,
+) -> Judgement:
+    """Judge whether every request ended as it should; what that excludes is told with it.
+
+    A generator that is late does not make a service fail, so there is no objection to this claim.
+
+    Args:
+        samples: The samples, those of the warm-up among them.
+        claim: What is to be shown.
+        right: Whether a request ended as it should.
+    """
+    if not samples:
+        return Judgement(Verdict.INCONCLUSIVE, claim, "no samples", "there is nothing to judge")
+    wrong = [sample for sample in samples if not right(sample)]
+    share = estimate_share(len(wrong), len(samples))
+    if wrong:
+        named = ", ".join(f"{name} ({count})" for name, count in count_outcomes(wrong).items())
+        found = f"{len(wrong)} of {len(samples)} did not: {named}"
+        return Judgement(Verdict.FAIL, claim, found, estimate=share)
+    assert share.high is not None
+    excluded = f"a share of more than {100 * share.high:.2g} % is excluded"
+    found = f"all {len(samples)} did ({excluded})"
+    return Judgement(Verdict.PASS, claim, found, estimate=share)
+
+
+def judge_figure(
+    claim: str,
+    figure: Estimate,
+    bar: float,
+    *,
+    at_least: bool = False,
+    found: str = "",
+    objection: str = "",
+) -> Judgement:
+    """Judge whether a figure of any kind lies on the good side of a bar.
+
+    Args:
+        claim: What is to be shown.
+        figure: The figure with its interval.
+        bar: The bar, in the figure's unit.
+        at_least: Whether the good side is above the bar, not below it.
+        found: What the figure was found from, in words.
+        objection: Why the samples can't show it.
+    """
+    told = f"it is {figure.format()} (n = {figure.count}){f', {found}' if found else ''}"
+    if not at_least:
+        return _decide(claim, figure, bar, told, objection, None)
+    mirrored = Estimate(
+        -figure.value,
+        None if figure.high is None else -figure.high,
+        None if figure.low is None else -figure.low,
+        figure.count,
+    )
+    return replace(_decide(claim, mirrored, -bar, told, objection, None), estimate=figure)
 
 
 def judge_drift(

@@ -59,6 +59,7 @@ _FAILED = {
     "starts with": "does not start as expected",
     "ends with": "does not end as expected",
     "matches": "does not match what was expected",
+    "meets its bar": "does not meet its bar",
 }
 
 
@@ -574,7 +575,9 @@ def _conclusion(
 ) -> Iterator[_Part]:
     told = {"Clause": clause}
     if diagnosis is not None:
-        told |= {"Likely cause": diagnosis.cause, "To do": diagnosis.cure}
+        # In brackets for whoever groups failures by cause.
+        rows = f"[{', '.join(diagnosis.rows)}] " if diagnosis.rows else ""
+        told |= {"Likely cause": rows + diagnosis.cause, "To do": diagnosis.cure}
     for label, text in told.items():
         yield label, [_words(text, 3 * room.width)] if text else []
     if len(repeat) > _LONGEST_REPEAT:

@@ -59,6 +59,13 @@ def settings_table(settings: Iterable[ShownSetting]) -> str:
     return "\n".join(rows)
 
 
+def settings_lines(settings: Iterable[ShownSetting]) -> list[str]:
+    """Return every effective setting with its origin in a line, for a terminal."""
+    rows = [(it.name, _line(_setting_value(it.value), 300), it.origin) for it in settings]
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    return [f"{name:{widths[0]}}  {value:{widths[1]}}  {origin}" for name, value, origin in rows]
+
+
 def _setting_value(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()

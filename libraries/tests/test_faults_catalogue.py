@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import os
 import socket
 import threading
 import time
@@ -20,6 +21,7 @@ from aiohttp import web
 from codewitness.embedded.backend import create_app
 from codewitness.embedded.faults import FAULTS, Fault, faulty, find_fault
 from codewitness.execution.local import LocalExecutor
+from codewitness.target.own_resources import look_at
 
 JSON = {"Content-Type": "application/json"}
 
@@ -271,6 +273,44 @@ def memory(client: Client) -> Any:
     return client.run("x = bytearray(400 << 20)", run_memory_limit=200 << 20)["code"] == 0
 
 
+MANY = """\
+import os, time
+for number in range(100):
+    try:
+        if os.fork() == 0:
+            time.sleep(1)
+            os._exit(0)
+    except OSError:
+        break
+print(number == 99)
+"""
+SEEN = "import os; print(sum(it.isdigit() for it in os.listdir('/proc')) > 5)"
+
+
+def length_of_flood(client: Client) -> Any:
+    return len(client.stdout("print('x' * (3 << 20))"))
+
+
+def after_flood(client: Client) -> Any:
+    client.run("print('x' * (3 << 20))")
+    return client.stdout("print(1)")
+
+
+def capability(client: Client) -> Any:
+    return "CapEff:\t0000000000000000" not in client.stdout(
+        "print(open('/proc/self/status').read())"
+    )
+
+
+def after_closing_stdout(client: Client) -> Any:
+    return client.run("import os; os.close(1); os._exit(5)")["code"]
+
+
+def long_file_name(client: Client) -> Any:
+    files = [{"content": "print(1)"}, {"name": "a/" * 200 + "x", "content": ""}]
+    return posted({**VALID, "files": files})(client)
+
+
 def background_child(client: Client) -> Any:
     start = time.monotonic()
     client.run("import subprocess; subprocess.Popen(['sleep', '4'])")
@@ -439,6 +479,13 @@ def is_slow(client: Client) -> Any:
     return time.monotonic() - start > 1.5
 
 
+def keeps_memory(client: Client) -> Any:
+    before = look_at([os.getpid()]).memory
+    for _ in range(20):
+        client.run("")
+    return look_at([os.getpid()]).memory - before > 10
+
+
 DECOMPOSED = "e\u0301"
 
 CASES = {
@@ -569,6 +616,21 @@ CASES = {
     "slow-after-timeout": Case(after_timeout, ("1\n", False), ("1\n", True)),
     "memory-limit-ignored": Case(memory, False, True),
     "background-child-holds-answer": Case(background_child, False, True),
+    "processes-unlimited": Case(lambda client: client.stdout(MANY).strip(), "False", "True"),
+    "processes-visible": Case(lambda client: client.stdout(SEEN).strip(), "False", "True"),
+    "output-unlimited": Case(length_of_flood, 1 << 20, (3 << 20) + 1),
+    "broken-after-flood": Case(after_flood, "1\n", 500),
+    "capabilities-kept": Case(capability, False, True),
+    "shared-var": Case(
+        lambda client: client.run("open('/var/x', 'w').close()")["code"] == 0, False, True
+    ),
+    "out-of-memory-as-success": Case(
+        ending("x = bytearray(400 << 20)", run_memory_limit=200 << 20),
+        ("", 1, None),
+        ("", 0, None),
+    ),
+    "closed-stdout-ends-program": Case(after_closing_stdout, 5, 0),
+    "crashes-on-long-file-name": Case(long_file_name, 200, 500),
     "accepts-other-case": Case(posted({**VALID, "language": "Python"}), 400, 200),
     "accepts-latest": Case(posted({**VALID, "version": "latest"}), 400, 200),
     "broken-after-bad-request": Case(after_refusal, "1\n", 500),
@@ -638,11 +700,13 @@ CASES = {
     "slow-first-request": Case(answer_times, [False, False], [True, False]),
     "simultaneous-refused": Case(refused_at_once, 0, 5),
     "one-at-a-time": Case(overlap, True, False),
+    "memory-leaked": Case(keeps_memory, False, True),
     "1-in-25-drops-stdout": once_in_25(ECHO, "stdout"),
     "1-in-25-loses-exit-code": once_in_25("exit(3)", "code", 3),
     "1-in-25-ignores-stdin": once_in_25(ECHO, "stdout"),
     "1-in-25-crashes": once_in_25("", "code", 0),
     "1-in-25-stale": once_in_25(ECHO, "stdout", faulty=1),
+    "1-in-50-crashes": Case(spoiled_requests("", 0, "code", 50), 0, 1),
     "after-150-loses-exit-code": since_151("exit(3)", "code", 3),
     "after-150-drops-stdout": since_151(ECHO, "stdout"),
     "after-150-crashes": since_151("", "code", 0),
@@ -671,11 +735,25 @@ CASES = {
 }  # fmt: skip
 
 
+TAKES_LONG = {
+    *(f"after-150-{loss}" for loss in ("loses-exit-code", "drops-stdout")),
+    *(f"1-in-25-{loss}" for loss in ("loses-exit-code", "ignores-stdin", "crashes")),
+    "1-in-50-crashes",
+}
+"""Faults that show only after many requests, each like another one that is always tried."""
+
+
 def test_every_fault_has_a_case() -> None:
     assert set(CASES) == set(FAULTS)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.thorough) if name in TAKES_LONG else name
+        for name in CASES
+    ],
+)
 def test_fault_does_what_it_says(name: str, healthy: Client) -> None:
     case = CASES[name]
     assert case.probe(healthy) == case.healthy

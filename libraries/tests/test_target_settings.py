@@ -134,11 +134,24 @@ def test_local_executor_contradicts_any_url(url: str) -> None:
     assert "Drop" in message
 
 
-def test_fault_is_for_the_embedded_backend_alone() -> None:
-    message = refusal({"FAULT": "stdout-dropped", "ENDPOINT": "http://h"})
-    assert "FAULT=stdout-dropped" in message
+def test_pool_with_a_fault_stays_in_the_flow() -> None:
+    settings = resolved(FAULT="pool-list-empty", REQUIRE_POOL="true")
+    assert settings.through_pool
+    assert settings.pool_fault == "pool-list-empty"
+    assert not resolved(FAULT="stdout-dropped").pool_fault
+    assert not resolved(FAULT="pool-list-empty", USE_LOCAL_EXECUTOR="true").through_pool
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"), [("FAULT", "stdout-dropped"), ("TRANSPORT_FAULT", "drip")]
+)
+def test_fault_is_for_the_embedded_backend_alone(name: str, fault: str) -> None:
+    message = refusal({name: fault, "ENDPOINT": "http://h"})
+    assert f"{name}={fault}" in message
     assert "http://h" in message
-    assert resolved({"FAULT": "stdout-dropped"})["FAULT"] == "stdout-dropped"
+    settings = resolved({name: fault})
+    assert settings[name] == fault
+    assert not settings.through_pool
 
 
 def test_pool_alone_is_the_target_and_is_required() -> None:
@@ -187,7 +200,10 @@ def test_fault_contradicts_a_pool() -> None:
     assert f"POOL_MANAGEMENT_ENDPOINT is {POOL}" in message
 
 
-@pytest.mark.parametrize(("name", "value"), [("USE_LOCAL_EXECUTOR", "true"), ("FAULT", "stdout")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("USE_LOCAL_EXECUTOR", "true"), ("FAULT", "stdout"), ("TRANSPORT_FAULT", "drip")],
+)
 def test_target_without_a_pool_contradicts_requiring_one(name: str, value: str) -> None:
     message = refusal({"REQUIRE_POOL": "true"}, **{name: value})
     assert "REQUIRE_POOL=true (Robot variable)" in message

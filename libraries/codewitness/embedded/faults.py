@@ -18,7 +18,7 @@ import shlex
 import time
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -46,17 +46,24 @@ class Fault:
         name: What ``--fault`` takes.
         summary: What a broken service does, in one line.
         group: The property's family.
+        claimed_by: Name of the test that finds it, whose failure message must have the words.
         expect_words: Words of which the suite's failure message must contain all, in any case.
         spoiler: Breaks the executor behind the backend.
         middleware: Makes what breaks the backend's answers.
+        also_needs: Names of tests that must run before the claiming one, where a fault comes late.
+        request_deadline: Seconds that a request need not take more than to find it; ``None``
+            where it makes nobody wait.
     """
 
     name: str
     summary: str
     group: str
+    claimed_by: str = field(kw_only=True)
     expect_words: tuple[str, ...] = ()
     spoiler: Spoiler | None = None
     middleware: Callable[[], Middleware] | None = None
+    also_needs: tuple[str, ...] = ()
+    request_deadline: int | None = None
 
     def middlewares(self) -> tuple[Middleware, ...]:
         """Return new middlewares for one application."""
@@ -84,8 +91,10 @@ def find_fault(name: str) -> Fault:
 
 
 def _stdout() -> list[Fault]:
-    def fault(name: str, summary: str, spoiler: Spoiler, *words: str) -> Fault:
-        return Fault(name, summary, "stdout", ("stdout", *words), spoiler=spoiler)
+    def fault(name: str, summary: str, spoiler: Spoiler, *words: str, claimed_by: str) -> Fault:
+        return Fault(
+            name, summary, "stdout", ("stdout", *words), spoiler=spoiler, claimed_by=claimed_by
+        )
 
     text, raw = spoiling.changed_text, spoiling.changed_stdout
     return [
@@ -93,91 +102,124 @@ def _stdout() -> list[Fault]:
             "stdout-final-newline-stripped",
             "strips the newline at the end of stdout",
             text(lambda it: it.removesuffix("\n")),
+            claimed_by="Blank Lines Are Kept",
         ),
         fault(
             "stdout-newline-added",
             "adds a newline at the end of stdout",
             text(lambda it: it + "\n"),
+            claimed_by="Missing Final Newline Stays Missing",
         ),
-        fault("stdout-stripped", "strips white space at both ends of stdout", text(str.strip)),
+        fault(
+            "stdout-stripped",
+            "strips white space at both ends of stdout",
+            text(str.strip),
+            claimed_by="Blank Lines At Both Ends Are Kept",
+        ),
         fault(
             "stdout-blank-lines-dropped",
             "drops blank lines from stdout",
             text(lambda it: re.sub(r"(?m)^[ \t]*\n", "", it)),
+            claimed_by="Blank Lines Are Kept",
         ),
         fault(
             "stdout-trailing-spaces-stripped",
             "strips spaces at the ends of stdout's lines",
             text(lambda it: re.sub(r"[ \t]+(?=\r?\n|\Z)", "", it)),
+            claimed_by="Runs Of Spaces Are Kept",
         ),
         fault(
             "stdout-spaces-collapsed",
             "collapses runs of spaces in stdout into one",
             text(lambda it: re.sub(r" +", " ", it)),
+            claimed_by="Runs Of Spaces Are Kept",
         ),
         fault(
             "stdout-tabs-expanded",
             "turns tabs in stdout into spaces",
             text(lambda it: it.replace("\t", "    ")),
+            claimed_by="Tabs Are Kept",
         ),
         fault(
             "stdout-crlf-to-lf",
             "turns CRLF in stdout into LF",
             text(lambda it: it.replace("\r\n", "\n")),
+            claimed_by="Windows Line Ends Are Kept",
         ),
         fault(
             "stdout-lf-to-crlf",
             "turns LF in stdout into CRLF",
             text(lambda it: re.sub(r"(?<!\r)\n", "\r\n", it)),
+            claimed_by="Blank Lines Are Kept",
         ),
         fault(
             "stdout-lines-reordered",
             "answers stdout's lines in another order",
             text(lambda it: "".join(reversed(it.splitlines(keepends=True)))),
+            claimed_by="Order Of Lines Is Kept",
         ),
         fault(
             "stdout-first-line-only",
             "answers only the first line of stdout",
             text(lambda it: it[: it.find("\n") + 1] or it),
+            claimed_by="Order Of Lines Is Kept",
         ),
         fault(
             "stdout-last-line-lost",
             "loses the last line of stdout, as an unflushed buffer does",
             text(lambda it: "".join(it.splitlines(keepends=True)[:-1])),
+            claimed_by="Order Of Lines Is Kept",
         ),
-        fault("stdout-doubled", "answers stdout twice", text(lambda it: it * 2)),
-        fault("stdout-dropped", "answers an empty stdout", raw(lambda _: b"")),
+        fault(
+            "stdout-doubled",
+            "answers stdout twice",
+            text(lambda it: it * 2),
+            claimed_by="Blank Lines Are Kept",
+        ),
+        fault(
+            "stdout-dropped",
+            "answers an empty stdout",
+            raw(lambda _: b""),
+            claimed_by="T1.1 Simple Print Statement",
+        ),
         fault(
             "stdout-cut-at-64k",
             "cuts stdout at 65,535 bytes and says nothing",
             raw(lambda it: it[:65535]),
+            claimed_by="Output Of 64 KiB Arrives Whole",
         ),
         fault(
             "stdout-html-escaped",
             "escapes stdout for HTML",
             text(lambda it: it.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")),
+            claimed_by="Markup And Quotes Are Kept",
         ),
         fault(
             "stdout-latin-1",
             "reads the UTF-8 of stdout as Latin-1",
             raw(lambda it: it.decode("latin-1").encode()),
+            claimed_by="European Letters Are Kept",
         ),
         fault(
             "stdout-ascii-only",
             "replaces what is not ASCII in stdout by question marks",
             text(lambda it: it.encode("ascii", "replace").decode()),
+            claimed_by="European Letters Are Kept",
         ),
         fault(
             "stdout-nfc-normalised",
             "composes combining characters in stdout",
             text(lambda it: unicodedata.normalize("NFC", it)),
+            claimed_by="Combining Characters Of Stdout Are Kept",
         ),
     ]
 
 
 def _stderr() -> list[Fault]:
-    def fault(name: str, summary: str, spoiler: Spoiler, *words: str) -> Fault:
-        return Fault(name, summary, "stderr", words or ("stderr",), spoiler=spoiler)
+    def fault(name: str, summary: str, spoiler: Spoiler, *words: str, claimed_by: str) -> Fault:
+        return Fault(
+            name, summary, "stderr", words or ("stderr",), spoiler=spoiler, claimed_by=claimed_by
+        )
 
     return [
         fault(
@@ -186,29 +228,39 @@ def _stderr() -> list[Fault]:
             spoiling.changed_run(
                 lambda run: replace(run, stdout=run.stdout + run.stderr, stderr=b"")
             ),
+            claimed_by="Line On Stderr Is Kept",
         ),
         fault(
             "stderr-in-both",
             "answers stderr in stdout, too",
             spoiling.changed_run(lambda run: replace(run, stdout=run.stdout + run.stderr)),
             "stdout",
+            claimed_by="Line On Stderr Is Kept",
         ),
         fault(
             "streams-swapped",
             "answers stdout as stderr and stderr as stdout",
             spoiling.changed_run(lambda run: replace(run, stdout=run.stderr, stderr=run.stdout)),
             "stdout",
+            claimed_by="Streams Are Kept Apart",
         ),
-        fault("stderr-lost", "answers an empty stderr", spoiling.changed_stderr(lambda _: b"")),
+        fault(
+            "stderr-lost",
+            "answers an empty stderr",
+            spoiling.changed_stderr(lambda _: b""),
+            claimed_by="T3.2 Runtime Error",
+        ),
         fault(
             "stderr-cut",
             "answers only the first 100 bytes of stderr",
             spoiling.changed_stderr(lambda it: it[:100]),
+            claimed_by="Streams Are Kept Apart",
         ),
         fault(
             "stderr-last-line-only",
             "answers only the last line of stderr",
             spoiling.changed_stderr(lambda it: b"".join(it.splitlines(keepends=True)[-1:])),
+            claimed_by="Traceback Is Whole",
         ),
         fault(
             "sys-exit-text-lost",
@@ -220,13 +272,21 @@ def _stderr() -> list[Fault]:
                     else run
                 )
             ),
+            claimed_by="Text Given To Exit Is On Stderr",
         ),
     ]
 
 
 def _exit_codes() -> list[Fault]:
-    def fault(name: str, summary: str, spoiler: Spoiler, *words: str) -> Fault:
-        return Fault(name, summary, "exit code", words or ("exit code",), spoiler=spoiler)
+    def fault(name: str, summary: str, spoiler: Spoiler, *words: str, claimed_by: str) -> Fault:
+        return Fault(
+            name,
+            summary,
+            "exit code",
+            words or ("exit code",),
+            spoiler=spoiler,
+            claimed_by=claimed_by,
+        )
 
     code = spoiling.changed_code
     return [
@@ -234,27 +294,37 @@ def _exit_codes() -> list[Fault]:
             "exit-code-nonzero-becomes-1",
             "answers 1 for every exit code but 0",
             code(lambda it: min(it, 1)),
+            claimed_by="Low Exit Codes Are Exact",
         ),
         fault(
             "exit-code-wrapped",
             "answers exit codes above 127 as negative numbers",
             code(lambda it: it - 256 if it > 127 else it),
+            claimed_by="High Exit Codes Are Exact",
         ),
         fault(
             "exit-code-7-bits",
             "answers exit codes modulo 128",
             code(lambda it: it % 128),
+            claimed_by="High Exit Codes Are Exact",
         ),
         fault(
             "exit-code-null-on-success",
             "answers null instead of exit code 0",
             code(lambda it: it or None),
+            claimed_by="T1.1 Simple Print Statement",
         ),
-        fault("exit-code-always-0", "answers exit code 0 for every program", code(lambda _: 0)),
+        fault(
+            "exit-code-always-0",
+            "answers exit code 0 for every program",
+            code(lambda _: 0),
+            claimed_by="Low Exit Codes Are Exact",
+        ),
         fault(
             "exit-code-0-becomes-1",
             "answers 1 instead of 0, as `exitCode || 1` does",
             code(lambda it: it or 1),
+            claimed_by="T1.1 Simple Print Statement",
         ),
         fault(
             "signal-death-as-success",
@@ -267,6 +337,7 @@ def _exit_codes() -> list[Fault]:
                 )
             ),
             "signal",
+            claimed_by="Segmentation Fault Is Told",
         ),
         fault(
             "signal-on-success",
@@ -276,6 +347,7 @@ def _exit_codes() -> list[Fault]:
             ),
             "exit code",
             "signal",
+            claimed_by="T1.1 Simple Print Statement",
         ),
         fault(
             "compile-errors-hidden",
@@ -288,6 +360,7 @@ def _exit_codes() -> list[Fault]:
                 )
             ),
             "compil",
+            claimed_by="Compiler Error Is Told",
         ),
         fault(
             "compile-errors-only-in-compile",
@@ -300,63 +373,104 @@ def _exit_codes() -> list[Fault]:
                 )
             ),
             "compil",
+            claimed_by="Compiler Error Is Told",
         ),
     ]
 
 
 def _stdin() -> list[Fault]:
-    def fault(name: str, summary: str, spoiler: Spoiler, *words: str) -> Fault:
-        return Fault(name, summary, "stdin", words or ("stdin",), spoiler=spoiler)
+    def fault(
+        name: str,
+        summary: str,
+        spoiler: Spoiler,
+        *words: str,
+        claimed_by: str,
+        request_deadline: int | None = None,
+    ) -> Fault:
+        return Fault(
+            name,
+            summary,
+            "stdin",
+            words or ("stdin",),
+            spoiler=spoiler,
+            claimed_by=claimed_by,
+            request_deadline=request_deadline,
+        )
 
     stdin = spoiling.changed_stdin
     return [
-        fault("stdin-ignored", "gives no program any input", stdin(lambda _: "")),
-        fault("stdin-trimmed", "strips white space at both ends of stdin", stdin(str.strip)),
+        fault(
+            "stdin-ignored",
+            "gives no program any input",
+            stdin(lambda _: ""),
+            claimed_by="T2.1 Reading From Stdin",
+        ),
+        fault(
+            "stdin-trimmed",
+            "strips white space at both ends of stdin",
+            stdin(str.strip),
+            claimed_by="Spaces Of Stdin Arrive",
+        ),
         fault(
             "stdin-newline-doubled",
             "adds a newline to stdin that has one",
             stdin(lambda it: it + "\n"),
+            claimed_by="One Line Of Stdin Arrives",
         ),
         fault(
             "stdin-first-line-only",
             "gives only the first line of stdin",
             stdin(lambda it: it[: it.find("\n") + 1] or it),
+            claimed_by="T2.2 Multiple Input Lines",
         ),
         fault(
             "stdin-blank-lines-dropped",
             "drops blank lines from stdin",
             stdin(lambda it: re.sub(r"(?m)^[ \t]*\n", "", it)),
+            claimed_by="Blank Lines Of Stdin Arrive",
         ),
-        fault("stdin-cut-at-4k", "cuts stdin at 4,096 characters", stdin(lambda it: it[:4096])),
+        fault(
+            "stdin-cut-at-4k",
+            "cuts stdin at 4,096 characters",
+            stdin(lambda it: it[:4096]),
+            claimed_by="Stdin As Large As The Service Takes Arrives Whole",
+        ),
         fault(
             "stdin-crlf-to-lf",
             "turns CRLF in stdin into LF",
             stdin(lambda it: it.replace("\r\n", "\n")),
+            claimed_by="Windows Line Ends Of Stdin Arrive",
         ),
         fault(
             "stdin-latin-1",
             "reads the UTF-8 of stdin as Latin-1",
             stdin(lambda it: it.encode("utf-8", "surrogatepass").decode("latin-1")),
+            claimed_by="Letters Of Stdin Arrive",
         ),
         fault(
             "stdin-emoji-lost",
             "drops characters beyond the basic plane from stdin",
             stdin(lambda it: "".join(c for c in it if c <= "\uffff")),
+            claimed_by="Emoji Of Stdin Arrive",
         ),
         fault(
             "stdin-nfc-normalised",
             "composes combining characters in stdin",
             stdin(lambda it: unicodedata.normalize("NFC", it)),
+            claimed_by="Combining Characters Of Stdin Are Kept",
         ),
         fault(
             "stdin-must-be-read",
             "fails programs that don't read their input",
             spoiling.changed_result(_fail_where_stdin_is_unread),
+            claimed_by="Large Stdin Left Unread Does No Harm",
         ),
         fault(
             "stdin-stays-open",
             "never ends stdin: programs that read it to the end hang",
             spoiling.changed_request(preludes.before_python(preludes.OPEN_STDIN)),
+            claimed_by="Stdin Is Read To Its End",
+            request_deadline=12,
         ),
     ]
 
@@ -372,32 +486,46 @@ def _fail_where_stdin_is_unread(
 
 
 def _args() -> list[Fault]:
-    def fault(name: str, summary: str, spoiler: Spoiler) -> Fault:
-        return Fault(name, summary, "arguments", ("arg",), spoiler=spoiler)
+    def fault(name: str, summary: str, spoiler: Spoiler, *, claimed_by: str) -> Fault:
+        return Fault(name, summary, "arguments", ("arg",), spoiler=spoiler, claimed_by=claimed_by)
 
     args = spoiling.changed_args
     return [
-        fault("args-ignored", "gives no program any arguments", args(lambda _: ())),
+        fault(
+            "args-ignored",
+            "gives no program any arguments",
+            args(lambda _: ()),
+            claimed_by="Arguments Reach The Program",
+        ),
         fault(
             "args-joined",
             "joins all arguments to one",
             args(lambda it: (" ".join(it),) if it else ()),
+            claimed_by="Arguments Keep Their Order",
         ),
         fault(
             "args-split-on-spaces",
             "splits arguments at spaces",
             args(lambda it: " ".join(it).split()),
+            claimed_by="Arguments Keep Their Spaces",
         ),
         fault(
             "args-through-a-shell",
             "loses quotes in arguments, as an unquoted shell command does",
             args(lambda it: tuple(_unquoted(each) for each in it)),
+            claimed_by="Arguments Keep Their Quotes",
         ),
-        fault("args-reordered", "reverses the arguments", args(lambda it: it[::-1])),
+        fault(
+            "args-reordered",
+            "reverses the arguments",
+            args(lambda it: it[::-1]),
+            claimed_by="Arguments Keep Their Order",
+        ),
         fault(
             "args-empty-dropped",
             "drops empty arguments",
             args(lambda it: tuple(filter(None, it))),
+            claimed_by="Empty Argument Is Kept",
         ),
     ]
 
@@ -411,40 +539,51 @@ def _unquoted(argument: str) -> str:
 
 def _files() -> list[Fault]:
     def fault(
-        name: str, summary: str, change: Callable[[ExecutionRequest], ExecutionRequest]
+        name: str,
+        summary: str,
+        change: Callable[[ExecutionRequest], ExecutionRequest],
+        *,
+        claimed_by: str,
     ) -> Fault:
-        return Fault(name, summary, "files", ("file",), spoiler=spoiling.changed_request(change))
+        spoiler = spoiling.changed_request(change)
+        return Fault(name, summary, "files", ("file",), spoiler=spoiler, claimed_by=claimed_by)
 
     return [
         fault(
             "files-only-first",
             "keeps only the first file of a request",
             lambda it: replace(it, files=it.files[:1]),
+            claimed_by="Further Files Lie Beside The Program",
         ),
         fault(
             "files-sub-folders-flattened",
             "puts files of sub-folders into the job folder itself",
             lambda it: replace(it, files=tuple(map(_flattened, it.files))),
+            claimed_by="Files May Lie In Sub-Folders",
         ),
         fault(
             "files-base64-not-decoded",
             "writes base64 content as it came",
             _undecoded("base64", lambda content: base64.b64encode(content)),
+            claimed_by="Base64 Content Is Decoded",
         ),
         fault(
             "files-hex-not-decoded",
             "writes hexadecimal content as it came",
             _undecoded("hex", lambda content: content.hex().encode()),
+            claimed_by="Hex Content Is Decoded",
         ),
         fault(
             "files-latin-1",
             "reads the UTF-8 of programs as Latin-1",
             lambda it: replace(it, files=tuple(map(_as_latin_1, it.files))),
+            claimed_by="Characters In The Program Are Kept",
         ),
         fault(
             "working-directory-elsewhere",
             "runs Python programs in another working directory than their files'",
             preludes.before_python("__import__('os').chdir('/')"),
+            claimed_by="Files May Lie In Sub-Folders",
         ),
         Fault(
             "files-outside-the-job-folder",
@@ -453,21 +592,25 @@ def _files() -> list[Fault]:
             ("outside",),
             spoiler=spoiling.changed_request(_let_out),
             middleware=lambda: spoiling.changed_body(_disguised),
+            claimed_by="File Name That Leaves The Job Folder Does No Harm",
         ),
         fault(
             "files-names-ignored",
             "gives files names of its own",
             lambda it: replace(it, files=tuple(replace(file, name=None) for file in it.files)),
+            claimed_by="Program Keeps Its File Name",
         ),
         fault(
             "files-last-is-program",
             "runs the last file instead of the first",
             lambda it: replace(it, files=it.files[::-1]) if it.files[-1].encoding == "utf8" else it,
+            claimed_by="First File Is The Program",
         ),
         fault(
             "program-is-not-main",
             "runs Python programs with another __name__ than __main__",
             preludes.before_python("__name__ = 'program'"),
+            claimed_by="Program Runs As A Script",
         ),
     ]
 
@@ -518,8 +661,8 @@ def _let_out(request: ExecutionRequest) -> ExecutionRequest:
 
 
 def _independence() -> list[Fault]:
-    def fault(name: str, summary: str, spoiler: Spoiler, *words: str) -> Fault:
-        return Fault(name, summary, "independence", words, spoiler=spoiler)
+    def fault(name: str, summary: str, spoiler: Spoiler, *words: str, claimed_by: str) -> Fault:
+        return Fault(name, summary, "independence", words, spoiler=spoiler, claimed_by=claimed_by)
 
     def always(stdout: bytes) -> Spoiler:
         return spoiling.changed_run(lambda _: Stage(stdout, code=0))
@@ -530,30 +673,35 @@ def _independence() -> list[Fault]:
             "answers a program that it has seen from memory, whatever its input",
             spoiling.CachedByCode,
             "stdout",
+            claimed_by="Same Program Gets Its New Stdin",
         ),
         fault(
             "cached-by-request",
             "answers a request that it has seen, input and all, from memory",
             spoiling.CachedByRequest,
             "stdout",
+            claimed_by="Identical Requests Are Executed Anew",
         ),
         fault(
             "stale-answers",
             "answers every request with the result of the one before",
             spoiling.Stale,
             "stdout",
+            claimed_by="T1.1 Simple Print Statement",
         ),
         fault(
             "swapped-answers",
             "exchanges the results of requests that are under way at the same time",
             spoiling.Swapped,
             "token",
+            claimed_by="Ten Simultaneous Programs Overlap",
         ),
         fault(
             "canned-answer",
             "answers every request with the same text",
             always(b"Hello, World!\n"),
             "stdout",
+            claimed_by="T1.1 Simple Print Statement",
         ),
         fault(
             "mock-execution",
@@ -565,12 +713,14 @@ def _independence() -> list[Fault]:
                 )
             ),
             "mock",
+            claimed_by="T1.1 Simple Print Statement",
         ),
         fault(
             "language-ignored",
             "runs every program as Python",
             spoiling.changed_request(lambda it: replace(it, language="python", version="*")),
             "language",
+            claimed_by="Bash Program Greets",
         ),
     ]
 
@@ -591,8 +741,10 @@ def _without_sign_of_the_limit(run: Stage) -> Stage:
 
 
 def _bytes() -> list[Fault]:
-    def fault(name: str, summary: str, spoiler: Spoiler, *words: str) -> Fault:
-        return Fault(name, summary, "bytes", words or ("stdout",), spoiler=spoiler)
+    def fault(name: str, summary: str, spoiler: Spoiler, *words: str, claimed_by: str) -> Fault:
+        return Fault(
+            name, summary, "bytes", words or ("stdout",), spoiler=spoiler, claimed_by=claimed_by
+        )
 
     raw = spoiling.changed_stdout
     return [
@@ -600,28 +752,38 @@ def _bytes() -> list[Fault]:
             "invalid-utf8-fails",
             "answers a decoding error for output that is not UTF-8",
             spoiling.changed_run(_undecodable),
+            claimed_by="Bytes That Are Not Utf-8 Do Not Break The Answer",
         ),
         fault(
             "invalid-utf8-dropped",
             "drops bytes of the output that are not UTF-8",
             raw(lambda it: it.decode("utf-8", "ignore").encode()),
+            claimed_by="Bytes That Are Not Utf-8 Do Not Break The Answer",
         ),
         fault(
             "nul-cuts-output",
             "ends stdout at the first NUL byte",
             raw(lambda it: it.partition(b"\0")[0]),
+            claimed_by="NUL Does Not End The Output",
         ),
-        fault("nul-dropped", "drops NUL bytes from stdout", raw(lambda it: it.replace(b"\0", b""))),
+        fault(
+            "nul-dropped",
+            "drops NUL bytes from stdout",
+            raw(lambda it: it.replace(b"\0", b"")),
+            claimed_by="NUL Does Not End The Output",
+        ),
         fault(
             "ansi-stripped",
             "strips ANSI escape sequences from stdout",
             raw(lambda it: re.sub(rb"\x1b\[[0-9;]*[A-Za-z]", b"", it)),
+            claimed_by="Terminal Colours Are Kept",
         ),
         fault(
             "output-limit-hidden",
             "cuts output over 128 KiB and over its own limit, and calls it a success",
             spoiling.changed_run(_without_sign_of_the_limit),
             "cut",
+            claimed_by="Output Beyond Any Limit Is Whole Or Visibly Cut",
         ),
     ]
 
@@ -639,8 +801,8 @@ _SECRETS = {
 
 
 def _isolation() -> list[Fault]:
-    def fault(name: str, summary: str, spoiler: Spoiler, *words: str) -> Fault:
-        return Fault(name, summary, "isolation", words, spoiler=spoiler)
+    def fault(name: str, summary: str, spoiler: Spoiler, *words: str, claimed_by: str) -> Fault:
+        return Fault(name, summary, "isolation", words, spoiler=spoiler, claimed_by=claimed_by)
 
     def shared(folder: str) -> Spoiler:
         return _lax(Laxity(shared_folders=frozenset({folder})))
@@ -653,33 +815,56 @@ def _isolation() -> list[Fault]:
             "runs all programs in the same working directory",
             shared("job"),
             "working directory",
+            claimed_by="No File Survives In The Working Directory",
         ),
-        fault("shared-home", "gives all programs the same home", shared("home"), "home"),
-        fault("shared-tmp", "gives all programs the same /tmp", shared("tmp"), "/tmp"),
-        fault("shared-dev-shm", "gives all programs the same /dev/shm", shared("shm"), "/dev/shm"),
+        fault(
+            "shared-home",
+            "gives all programs the same home",
+            shared("home"),
+            "home",
+            claimed_by="No File Survives In The Home",
+        ),
+        fault(
+            "shared-tmp",
+            "gives all programs the same /tmp",
+            shared("tmp"),
+            "/tmp",
+            claimed_by="No File Survives In Tmp",
+        ),
+        fault(
+            "shared-dev-shm",
+            "gives all programs the same /dev/shm",
+            shared("shm"),
+            "/dev/shm",
+            claimed_by="No File Survives In Shared Memory",
+        ),
         fault(
             "shared-environment",
             "keeps environment variables that a program sets for the next one",
             lambda executor: spoiling.changed_request(keeping)(shared("state")(executor)),
             "environment",
+            claimed_by="No Environment Variable Survives",
         ),
         fault(
             "background-processes-survive",
             "leaves background processes of a program running",
             SharedProcesses,
             "process",
+            claimed_by="No Background Process Survives",
         ),
         fault(
             "secrets-in-environment",
             "hands its own secrets to programs as environment variables",
             _lax(Laxity(environment=_SECRETS)),
             "environment",
+            claimed_by="Environment Holds No Secrets",
         ),
         fault(
             "network-shared",
             "lets programs connect to what listens on its machine, itself included",
             _lax(Laxity(shared_network=True)),
             "port",
+            claimed_by="Ports Of The Service Are Out Of Reach",
         ),
     ]
 
@@ -689,8 +874,8 @@ def _not_reported(run: Stage) -> Stage:
 
 
 def _limits() -> list[Fault]:
-    def fault(name: str, summary: str, spoiler: Spoiler, *words: str) -> Fault:
-        return Fault(name, summary, "limits", words, spoiler=spoiler)
+    def fault(name: str, summary: str, spoiler: Spoiler, *words: str, claimed_by: str) -> Fault:
+        return Fault(name, summary, "limits", words, spoiler=spoiler, claimed_by=claimed_by)
 
     def killed(ending: Callable[[Stage], Stage]) -> Spoiler:
         return spoiling.killed_as(ending, "TO")
@@ -705,18 +890,21 @@ def _limits() -> list[Fault]:
             "lets every program run for 10 s, whatever run_timeout says",
             spoiling.changed_request(spoiling.without_time_limits),
             "run_timeout",
+            claimed_by="Run Timeout Has An Effect",
         ),
         fault(
             "run-timeout-ignored-when-busy",
             "lets programs that keep the processor busy run for 10 s",
             spoiling.rerun_without_limit(mostly_busy),
             "run_timeout",
+            claimed_by="Busy Program Is Stopped At Its Run Timeout",
         ),
         fault(
             "run-timeout-ignored-when-idle",
             "lets programs that sleep run for 10 s, as a processor time limit does",
             spoiling.rerun_without_limit(lambda run: not mostly_busy(run)),
             "run_timeout",
+            claimed_by="Run Timeout Has An Effect",
         ),
         fault(
             "run-timeout-too-early",
@@ -728,36 +916,42 @@ def _limits() -> list[Fault]:
                 )
             ),
             "run_timeout",
+            claimed_by="Program Within Its Run Timeout Is Not Cut",
         ),
         fault(
             "timeout-as-success",
             "answers exit code 0 for programs that it stopped",
             killed(_not_reported),
             "run_timeout",
+            claimed_by="Program That Takes Too Long Is Reported As Stopped",
         ),
         fault(
             "timeout-as-exit-code-1",
             "answers exit code 1 and nothing else for programs that it stopped",
             killed(lambda run: replace(_not_reported(run), code=1)),
             "run_timeout",
+            claimed_by="Program That Takes Too Long Is Reported As Stopped",
         ),
         fault(
             "timeout-loses-output",
             "drops what a program had written when it was stopped",
             killed(lambda run: replace(run, stdout=b"", stderr=b"", output=None)),
             "stdout",
+            claimed_by="Output Before A Timeout Is Kept",
         ),
         fault(
             "broken-after-timeout",
             "fails on the two requests that follow a timeout",
-            spoiling.after_timeout(spoiling.break_down, requests=2),
+            spoiling.after_limit(spoiling.break_down, 2, "TO"),
             "after",
+            claimed_by="Service Is Well Right After A Timeout",
         ),
         fault(
             "slow-after-timeout",
             "needs 3 s more for the two requests that follow a timeout",
-            spoiling.after_timeout(lambda: time.sleep(3), requests=2),
+            spoiling.after_limit(lambda: time.sleep(3), 2, "TO"),
             "after",
+            claimed_by="Service Is Well Right After A Timeout",
         ),
         fault(
             "memory-limit-ignored",
@@ -766,37 +960,99 @@ def _limits() -> list[Fault]:
                 lambda it: replace(it, limits=replace(it.limits, run_memory_limit=None))
             ),
             "memory",
+            claimed_by="Memory Limit Has An Effect",
         ),
         fault(
             "background-child-holds-answer",
             "waits with the answer until a background child closes stdout",
             spoiling.waiting_for_children(longest=9000),
             "background",
+            claimed_by="Background Child Does Not Hold Back The Answer",
         ),
     ]
 
 
 _REFUSALS = {
-    # kind: (words of the refusal, status, what is wrong with the request)
-    "no-language": ("language is required", 400, "without a language"),
-    "no-version": ("version is required", 400, "without a version or with a number"),
-    "files-not-an-array": ("files is required", 400, "whose files are no array"),
-    "no-content": ("content is required", 400, "with a file without content"),
-    "no-files": ("files must include", 400, "without files"),
-    "limit-not-a-number": ("must be a number", 400, "with a limit that is no number"),
-    "negative-limit": ("must be non-negative", 400, "with a negative limit"),
-    "limit-too-high": ("cannot exceed", 400, "with a limit above the configured one"),
-    "stdin-not-a-string": (None, 400, "whose stdin is no string"),
-    "malformed-json": ("request body is not valid JSON", 400, "whose body is not JSON"),
-    "body-not-an-object": ("request body must be", 400, "whose body is no JSON object"),
-    "oversized-body": ("request body exceeds", 400, "whose body is too long"),
-    "content-type": ("must be of type", 415, "of another content type"),
+    # kind: (words of the refusal, status, what is wrong with the request, who notices)
+    "no-language": (
+        "language is required",
+        400,
+        "without a language",
+        "Request Without Language Is Refused",
+    ),
+    "no-version": (
+        "version is required",
+        400,
+        "without a version or with a number",
+        "Request Without Version Is Refused",
+    ),
+    "files-not-an-array": (
+        "files is required",
+        400,
+        "whose files are no array",
+        "Files That Are No List Are Refused",
+    ),
+    "no-content": (
+        "content is required",
+        400,
+        "with a file without content",
+        "File Without Content Is Refused",
+    ),
+    "no-files": ("files must include", 400, "without files", "Empty List Of Files Is Refused"),
+    "limit-not-a-number": (
+        "must be a number",
+        400,
+        "with a limit that is no number",
+        "Time Limit That Is No Number Is Refused",
+    ),
+    "negative-limit": (
+        "must be non-negative",
+        400,
+        "with a negative limit",
+        "Negative Time Limit Is Refused",
+    ),
+    "limit-too-high": (
+        "cannot exceed",
+        400,
+        "with a limit above the configured one",
+        "Time Limit Above Every Ceiling Is Refused",
+    ),
+    "stdin-not-a-string": (
+        None,
+        400,
+        "whose stdin is no string",
+        "Stdin That Is A Number Is Refused",
+    ),
+    "malformed-json": (
+        "request body is not valid JSON",
+        400,
+        "whose body is not JSON",
+        "Malformed JSON Is Refused",
+    ),
+    "body-not-an-object": (
+        "request body must be",
+        400,
+        "whose body is no JSON object",
+        "Body That Is No Object Is Refused",
+    ),
+    "oversized-body": (
+        "request body exceeds",
+        400,
+        "whose body is too long",
+        "Oversized Body Is Refused Or Served",
+    ),
+    "content-type": (
+        "must be of type",
+        415,
+        "of another content type",
+        "Wrong Content Type Is Refused",
+    ),
 }
 
 
 def _bad_requests() -> list[Fault]:
     faults = []
-    for kind, (words, status, what) in _REFUSALS.items():
+    for kind, (words, status, what, claimed_by) in _REFUSALS.items():
         faults.append(
             _refusal(
                 f"accepts-{kind}",
@@ -804,6 +1060,7 @@ def _bad_requests() -> list[Fault]:
                 words,
                 spoiling.nothing_ran,
                 status,
+                claimed_by,
             )
         )
         faults.append(
@@ -813,9 +1070,13 @@ def _bad_requests() -> list[Fault]:
                 words,
                 spoiling.crashed,
                 status,
+                claimed_by,
             )
         )
-    for known, kind in ((False, "language"), (True, "version")):
+    for known, kind, claimed_by in (
+        (False, "language", "Unknown Language Is Refused"),
+        (True, "version", "Unknown Version Of A Known Language Is Refused"),
+    ):
         faults.append(
             Fault(
                 f"accepts-unknown-{kind}",
@@ -823,6 +1084,7 @@ def _bad_requests() -> list[Fault]:
                 "bad requests",
                 (kind,),
                 spoiler=spoiling.unknown_runtime_gets(_run_anyway, language_known=known),
+                claimed_by=claimed_by,
             )
         )
         faults.append(
@@ -832,6 +1094,7 @@ def _bad_requests() -> list[Fault]:
                 "bad requests",
                 (kind,),
                 spoiler=spoiling.unknown_runtime_gets(_crash, language_known=known),
+                claimed_by=claimed_by,
             )
         )
     faults.append(
@@ -841,6 +1104,7 @@ def _bad_requests() -> list[Fault]:
             "bad requests",
             ("language",),
             spoiler=spoiling.changed_request(lambda it: replace(it, language=it.language.lower())),
+            claimed_by="Language In Other Case Is Refused",
         )
     )
     faults.append(
@@ -852,6 +1116,7 @@ def _bad_requests() -> list[Fault]:
             spoiler=spoiling.changed_request(
                 lambda it: replace(it, version="*") if it.version == "latest" else it
             ),
+            claimed_by="Version Latest Is Refused",
         )
     )
     faults.append(
@@ -861,13 +1126,19 @@ def _bad_requests() -> list[Fault]:
             "bad requests",
             ("after",),
             middleware=lambda: spoiling.broken_after_refusal(2),
+            claimed_by="Request Without Language Is Refused",
         )
     )
     return faults
 
 
 def _refusal(
-    name: str, summary: str, words: str | None, answer: Callable[[], web.Response], status: int
+    name: str,
+    summary: str,
+    words: str | None,
+    answer: Callable[[], web.Response],
+    status: int,
+    claimed_by: str,
 ) -> Fault:
     return Fault(
         name,
@@ -875,6 +1146,7 @@ def _refusal(
         "bad requests",
         ("4xx",),
         middleware=lambda: spoiling.changed_refusal(words, answer, status),
+        claimed_by=claimed_by,
     )
 
 
@@ -890,16 +1162,26 @@ def _crash(_executor: Executor, request: ExecutionRequest, _refusal: Exception) 
 
 
 def _runtimes() -> list[Fault]:
-    def fault(name: str, summary: str, spoiler: Spoiler, *words: str) -> Fault:
-        return Fault(name, summary, "runtimes", words or ("runtimes",), spoiler=spoiler)
+    def fault(name: str, summary: str, spoiler: Spoiler, *words: str, claimed_by: str) -> Fault:
+        return Fault(
+            name,
+            summary,
+            "runtimes",
+            words or ("runtimes",),
+            spoiler=spoiler,
+            claimed_by=claimed_by,
+        )
 
-    def answer(name: str, summary: str, change: Callable[[list[dict[str, Any]]], Any]) -> Fault:
+    def answer(
+        name: str, summary: str, change: Callable[[list[dict[str, Any]]], Any], *, claimed_by: str
+    ) -> Fault:
         return Fault(
             name,
             summary,
             "runtimes",
             ("runtimes",),
             middleware=lambda: spoiling.changed_runtimes(change),
+            claimed_by=claimed_by,
         )
 
     def without_aliases(listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -910,39 +1192,70 @@ def _runtimes() -> list[Fault]:
             "runtimes-list-too-much",
             "lists a language that execute refuses",
             spoiling.ListsTooMuch,
+            claimed_by="Every Listed Runtime Is Executed",
         ),
         fault(
             "runtimes-aliases-unknown",
             "lists aliases that execute refuses",
             spoiling.WithoutAliases,
             "alias",
+            claimed_by="Every Listed Runtime Is Executed",
         ),
         fault(
             "runtimes-versions-refused",
             "lists versions that execute refuses",
             spoiling.WithoutListedVersions,
+            claimed_by="Every Listed Runtime Is Executed",
         ),
         fault(
             "runtimes-lack-python",
             "does not list Python, which it executes",
             spoiling.WithoutPython,
+            claimed_by="Python Is Listed",
         ),
         fault(
             "version-ranges-refused",
             "takes whole versions and * only, no ranges",
             spoiling.WithoutVersionRanges,
             "version",
+            claimed_by="Version With Wildcard Is Understood",
         ),
-        answer("runtimes-empty", "lists no language at all", lambda _: []),
-        answer("runtimes-not-a-list", "answers an object", lambda it: {"runtimes": it}),
-        answer("runtimes-without-aliases", "leaves aliases out", without_aliases),
+        answer(
+            "runtimes-empty",
+            "lists no language at all",
+            lambda _: [],
+            claimed_by="Python Is Listed",
+        ),
+        answer(
+            "runtimes-not-a-list",
+            "answers an object",
+            lambda it: {"runtimes": it},
+            claimed_by="List Of Runtimes Matches The Contract",
+        ),
+        answer(
+            "runtimes-without-aliases",
+            "leaves aliases out",
+            without_aliases,
+            claimed_by="List Of Runtimes Matches The Contract",
+        ),
     ]
 
 
 def _shapes() -> list[Fault]:
-    def fault(name: str, summary: str, change: Callable[[dict[str, Any]], Any], word: str) -> Fault:
+    def fault(
+        name: str,
+        summary: str,
+        change: Callable[[dict[str, Any]], Any],
+        word: str,
+        claimed_by: str = "T5.1 Full Flow Through Backend API",
+    ) -> Fault:
         return Fault(
-            name, summary, "shape", (word,), middleware=lambda: spoiling.changed_answer(change)
+            name,
+            summary,
+            "shape",
+            (word,),
+            middleware=lambda: spoiling.changed_answer(change),
+            claimed_by=claimed_by,
         )
 
     def run(**fields: Any) -> Callable[[dict[str, Any]], Any]:
@@ -1001,20 +1314,40 @@ def _shapes() -> list[Fault]:
         fault("answer-wall-time-as-text", "adds a unit", run(wall_time="12 ms"), "wall_time"),
         fault("answer-cpu-time-negative", "answers -1", run(cpu_time=-1), "cpu_time"),
         fault("answer-memory-as-text", "adds a unit", run(memory="12 MB"), "memory"),
-        fault("answer-memory-zero", "answers 0 as memory", run(memory=0), "memory"),
-        fault("answer-wall-time-zero", "answers 0 as wall_time", run(wall_time=0), "wall_time"),
+        fault(
+            "answer-memory-zero",
+            "answers 0 as memory",
+            run(memory=0),
+            "memory",
+            claimed_by="Memory Is Plausible",
+        ),
+        fault(
+            "answer-wall-time-zero",
+            "answers 0 as wall_time",
+            run(wall_time=0),
+            "wall_time",
+            claimed_by="Wall Time Is Plausible",
+        ),
         fault(
             "answer-cpu-time-huge",
             "answers a day of cpu_time",
             run(cpu_time=86_400_000),
             "cpu_time",
+            claimed_by="Processor Time Is Plausible",
         ),
-        fault("answer-output-lacks-stderr", "answers stdout as output", stdout_alone, "output"),
+        fault(
+            "answer-output-lacks-stderr",
+            "answers stdout as output",
+            stdout_alone,
+            "output",
+            claimed_by="Output Holds Both Streams",
+        ),
         fault(
             "answer-other-version",
             "answers a version that is not the one that ran",
             lambda it: it | {"version": "3.1.4"},
             "version",
+            claimed_by="Version Of The Answer Is The One That Ran",
         ),
         fault(
             "answer-compile-as-text",
@@ -1030,6 +1363,7 @@ def _shapes() -> list[Fault]:
             spoiler=spoiling.changed_result(
                 lambda request, result: replace(result, language=request.language)
             ),
+            claimed_by="Alias Of A Language Is Understood",
         ),
         Fault(
             "answer-echoes-version",
@@ -1039,6 +1373,7 @@ def _shapes() -> list[Fault]:
             spoiler=spoiling.changed_result(
                 lambda request, result: replace(result, version=request.version)
             ),
+            claimed_by="Version Of The Answer Is Concrete",
         ),
     ]
 
@@ -1051,6 +1386,7 @@ def _platform() -> list[Fault]:
             "platform",
             ("platform", *words),
             spoiler=spoiling.changed_run(lambda _: stage),
+            claimed_by="T1.1 Simple Print Statement",
         )
 
     def told(stderr: str) -> Stage:
@@ -1092,6 +1428,7 @@ def _platform() -> list[Fault]:
             "platform",
             ("stdout",),
             spoiler=spoiling.changed_run(lambda _: Stage(code=0)),
+            claimed_by="T1.1 Simple Print Statement",
         ),
     ]
 
@@ -1104,6 +1441,7 @@ def _speed() -> list[Fault]:
             "speed",
             ("latency",),
             spoiler=spoiling.delayed(1.5),
+            claimed_by="T4.1 Sequential Requests",
         ),
         Fault(
             "slow-first-request",
@@ -1111,6 +1449,7 @@ def _speed() -> list[Fault]:
             "speed",
             ("cold",),
             spoiler=spoiling.sometimes(spoiling.delayed(6), lambda number: number == 0),
+            claimed_by="Cold Start Meets The Plan",
         ),
         Fault(
             "simultaneous-refused",
@@ -1118,6 +1457,7 @@ def _speed() -> list[Fault]:
             "speed",
             ("503",),
             spoiler=spoiling.at_most(5),
+            claimed_by="T4.2 Concurrent Requests",
         ),
         Fault(
             "one-at-a-time",
@@ -1125,6 +1465,15 @@ def _speed() -> list[Fault]:
             "speed",
             ("overlap",),
             spoiler=spoiling.OneAtATime,
+            claimed_by="Ten Simultaneous Programs Overlap",
+        ),
+        Fault(
+            "memory-leaked",
+            "keeps 1 MiB of memory for every request",
+            "speed",
+            ("MiB", "services"),
+            spoiler=spoiling.Hoarding,
+            claimed_by="Services Keep Nothing Of The Soak",
         ),
     ]
 
@@ -1133,7 +1482,15 @@ def _sometimes() -> list[Fault]:
     one_in_25, late = spoiling.one_in(25), spoiling.from_number(150)
 
     def fault(name: str, summary: str, spoiler: Spoiler, when: Callable[[int], bool]) -> Fault:
-        return Fault(name, summary, "sometimes", (), spoiler=spoiling.sometimes(spoiler, when))
+        return Fault(
+            name,
+            summary,
+            "sometimes",
+            (),
+            spoiler=spoiling.sometimes(spoiler, when),
+            claimed_by="Many Runs Give Their Own Results",
+            also_needs=("Simultaneous Runs Give Their Own Results",),
+        )
 
     stdout_dropped = spoiling.changed_stdout(lambda _: b"")
     exit_code_lost = spoiling.changed_code(lambda _: 0)
@@ -1176,6 +1533,14 @@ def _sometimes() -> list[Fault]:
             late,
         ),
         fault("after-150-crashes", "answers 500 from request 151 on", _fails, late),
+        Fault(
+            "1-in-50-crashes",
+            "answers 500 to one request in 50",
+            "sometimes",
+            ("500", "50"),
+            spoiler=spoiling.sometimes(_fails, spoiling.one_in(50)),
+            claimed_by="Every Request In Turn Succeeds",
+        ),
     ]
 
 
@@ -1187,8 +1552,12 @@ def _fails(executor: Executor) -> Executor:
 
 
 def _routes() -> list[Fault]:
-    def fault(name: str, summary: str, middleware: Middleware, word: str) -> Fault:
-        return Fault(name, summary, "routes", (word,), middleware=lambda: middleware)
+    def fault(
+        name: str, summary: str, middleware: Middleware, word: str, *, claimed_by: str
+    ) -> Fault:
+        return Fault(
+            name, summary, "routes", (word,), middleware=lambda: middleware, claimed_by=claimed_by
+        )
 
     def elsewhere(request: web.Request) -> bool:
         return request.path.rstrip("/") not in ("", spoiling.EXECUTE, spoiling.RUNTIMES)
@@ -1208,6 +1577,7 @@ def _routes() -> list[Fault]:
             "redirects paths that end in a slash",
             spoiling.answering(redirect, with_slash),
             "307",
+            claimed_by="Trailing Slash Makes No Difference",
         ),
         fault(
             "trailing-slash-not-found",
@@ -1216,25 +1586,42 @@ def _routes() -> list[Fault]:
                 lambda _: web.json_response({"message": "Not Found"}, status=404), with_slash
             ),
             "404",
+            claimed_by="Trailing Slash Makes No Difference",
         ),
         fault(
             "get-execute-accepted",
             "answers 200 to GET of the execute route",
             spoiling.answering(lambda _: spoiling.nothing_ran(), got),
             "GET",
+            claimed_by="Get On The Execute Route Is Refused",
         ),
         fault(
             "unknown-route-accepted",
             "answers 200 and an HTML page to routes that it does not have",
             spoiling.answering(lambda _: spoiling.page("Welcome", 200), elsewhere),
             "4xx",
+            claimed_by="Unknown Route Is Refused",
         ),
     ]
 
 
 def _transport() -> list[Fault]:
-    def fault(name: str, summary: str, middleware: Middleware, *words: str) -> Fault:
-        return Fault(name, summary, "transport", words, middleware=lambda: middleware)
+    def fault(
+        name: str,
+        summary: str,
+        middleware: Middleware,
+        *words: str,
+        request_deadline: int | None = None,
+    ) -> Fault:
+        return Fault(
+            name,
+            summary,
+            "transport",
+            words,
+            middleware=lambda: middleware,
+            claimed_by="T1.1 Simple Print Statement",
+            request_deadline=request_deadline,
+        )
 
     def always(answer: Callable[[web.Request], web.Response]) -> Middleware:
         return spoiling.answering(answer)
@@ -1296,7 +1683,92 @@ def _transport() -> list[Fault]:
             "cut",
         ),
         fault("json-truncated", "answers half of its JSON", spoiling.truncated_json, "JSON"),
-        fault("never-answers", "accepts requests and answers none", spoiling.silent, "time"),
+        fault(
+            "never-answers",
+            "accepts requests and answers none",
+            spoiling.silent,
+            "time",
+            request_deadline=3,
+        ),
+    ]
+
+
+def _containment() -> list[Fault]:
+    def fault(name: str, summary: str, spoiler: Spoiler, *words: str, claimed_by: str) -> Fault:
+        return Fault(name, summary, "containment", words, spoiler=spoiler, claimed_by=claimed_by)
+
+    def out_of_memory(run: Stage) -> bool:
+        return b"MemoryError" in run.stderr or run.code == 137
+
+    def crash_on_odd_names(request: ExecutionRequest) -> ExecutionRequest:
+        if any(len(file.name or "") > 255 for file in request.files):
+            raise MemoryError(request.language)
+        return request
+
+    return [
+        fault(
+            "processes-unlimited",
+            "lets a program start any number of processes",
+            lambda executor: SharedProcesses(executor, process_limit=None, outliving=False),
+            "400 processes",
+            claimed_by="Fork Bomb Is Contained",
+        ),
+        fault(
+            "processes-visible",
+            "lets programs see each other's processes and their arguments",
+            lambda executor: SharedProcesses(executor, outliving=False),
+            "cmdline",
+            claimed_by="Two Runs At Once See Nothing Of Each Other",
+        ),
+        fault(
+            "output-unlimited",
+            "keeps and answers as much output as a program writes",
+            lambda executor: LaxSandbox(executor, Laxity(), output_limit=1 << 30),
+            "bounded",
+            claimed_by="Endless Standard Output Is Cut",
+        ),
+        fault(
+            "broken-after-flood",
+            "answers 500 to the two requests after a program that wrote too much",
+            spoiling.after_limit(spoiling.break_down, 2, "OL", "EL"),
+            "500",
+            claimed_by="Endless Output On Both Streams Is Cut",
+        ),
+        fault(
+            "capabilities-kept",
+            "lets programs keep the privileges that set up their sandbox",
+            _lax(Laxity(capabilities=True)),
+            "granted mount",
+            claimed_by="Privileges Are Refused",
+        ),
+        fault(
+            "shared-var",
+            "gives all programs the same /var, and lets them write there",
+            _lax(Laxity(shared_folders=frozenset({"var"}))),
+            "system folder",
+            claimed_by="No File Survives In System Folders",
+        ),
+        fault(
+            "out-of-memory-as-success",
+            "answers exit code 0 for programs that ran out of memory",
+            spoiling.changed_run(lambda run: _not_reported(run) if out_of_memory(run) else run),
+            "success",
+            claimed_by="Memory Hog Is Stopped",
+        ),
+        fault(
+            "closed-stdout-ends-program",
+            "takes the end of a program's stdout for its own",
+            spoiling.changed_request(preludes.before_python(preludes.END_WITH_STDOUT)),
+            "exit code",
+            claimed_by="Closed Streams Do Not Hide The Exit Code",
+        ),
+        fault(
+            "crashes-on-long-file-name",
+            "answers 500 to a file name of more than 255 characters",
+            spoiling.changed_request(crash_on_odd_names),
+            "500",
+            claimed_by="Odd File Names Do No Harm",
+        ),
     ]
 
 
@@ -1305,7 +1777,7 @@ FAULTS: Mapping[str, Fault] = {
     for fault in (
         *_stdout(), *_stderr(), *_exit_codes(), *_stdin(), *_args(), *_files(), *_independence(),
         *_bytes(), *_isolation(), *_limits(), *_bad_requests(), *_runtimes(), *_shapes(),
-        *_platform(), *_speed(), *_sometimes(), *_routes(), *_transport(),
+        *_platform(), *_speed(), *_sometimes(), *_routes(), *_transport(), *_containment(),
     )
 }  # fmt: skip
 """All faults by name."""

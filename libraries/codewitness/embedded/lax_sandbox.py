@@ -40,6 +40,7 @@ _FOLDERS = {
     "shm": "/dev/shm",
     "state": STATE,
     "tmp": "/tmp",
+    "var": "/var",
 }
 # Where root's sandboxes find the shared folders.
 _SHARED = "/shared"
@@ -52,15 +53,17 @@ class Laxity:
     """What a sandbox lets through.
 
     Attributes:
-        shared_folders: Which of ``job``, ``home``, ``tmp``, ``shm`` and ``state`` all programs
-            share.
+        shared_folders: Which of ``job``, ``home``, ``tmp``, ``shm``, ``var`` and ``state`` all
+            programs share.
         shared_network: Whether programs reach what listens on this machine.
+        capabilities: Whether programs have all capabilities that a sandbox can have.
         environment: Variables given to every program.
         completes_stdin: Whether stdin that does not end with a newline gets one.
     """
 
     shared_folders: frozenset[str] = frozenset()
     shared_network: bool = False
+    capabilities: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
     completes_stdin: bool = True
 
@@ -110,7 +113,7 @@ class LaxSandbox:
 
 
 class SharedProcesses:
-    """Executes Python programs among each other's processes, which outlive their program.
+    """Executes Python programs among each other's processes, which may outlive their program.
 
     Other languages are handed on. What outlived its program is ended by :meth:`close`. Processor
     time is not limited by itself.
@@ -118,18 +121,29 @@ class SharedProcesses:
     Args:
         inner: The executor that this one stands for; closed together with it.
         output_limit: Bytes of stdout and of stderr.
+        process_limit: Processes of one program; ``None`` for any number.
+        outliving: Whether processes outlive their program.
 
     Raises:
         PlatformFault: Bubblewrap does not work here.
     """
 
-    def __init__(self, inner: Executor, *, output_limit: int = OUTPUT_LIMIT) -> None:
+    def __init__(
+        self,
+        inner: Executor,
+        *,
+        output_limit: int = OUTPUT_LIMIT,
+        process_limit: int | None = PROCESS_LIMIT,
+        outliving: bool = True,
+    ) -> None:
         self._inner = inner
         self._output_limit = output_limit
+        self._process_limit = process_limit
+        self._outliving = outliving
         self._root = _shared_root()
         self._place = _lax_place(Laxity(), self._root)
-        # No other program has this home, which tells the survivors from other processes.
-        self._home = f"/box/{uuid.uuid4().hex}"
+        # No other program has such a home, which tells the survivors from other processes.
+        self._homes = f"/box/{uuid.uuid4().hex}"
 
     def execute(self, request: ExecutionRequest) -> ExecutionResult:
         """Run a Python program laxly, any other one properly."""
@@ -150,13 +164,7 @@ class SharedProcesses:
 
     def close(self) -> None:
         """End what outlived its program, and the inner executor."""
-        # Imported here: only this fault needs it.
-        import psutil
-
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error):
-                if process.environ().get("HOME") == self._home:
-                    process.kill()
+        _kill_below(self._homes)
         self._place.close()
         shutil.rmtree(self._root, ignore_errors=True)
         self._inner.close()
@@ -173,11 +181,12 @@ class SharedProcesses:
             stdin.write(request.stdin)
             stdin.seek(0)
             started = self._place.prepare()
-            started.environment["HOME"] = self._home
+            home = f"{self._homes}/{uuid.uuid4().hex}"
+            started.environment["HOME"] = home
             process = subprocess.Popen(
                 [
-                    *self._among_others(started.prefix, Path(job)),
-                    *_process_limits(limits.run_memory_limit),
+                    *self._among_others(started.prefix, Path(job), home),
+                    *_process_limits(limits.run_memory_limit, self._process_limit),
                     *(interpreter(), main, *request.args),
                 ],
                 stdin=stdin,
@@ -195,15 +204,17 @@ class SharedProcesses:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            if not self._outliving:
+                _kill_below(home)
             return self._stage(code, _read(stdout), _read(stderr))
 
-    def _among_others(self, prefix: Sequence[str], job: Path) -> list[str]:
+    def _among_others(self, prefix: Sequence[str], job: Path, home: str) -> list[str]:
         """Return a prefix without a process namespace and with a job folder."""
         changed = list(prefix)
         changed.remove("--as-pid-1")
         _replace(changed, ["--unshare-all"], [*_UNSHARED_ALWAYS, "--unshare-net"])
         _replace(changed, ["--proc", "/proc"], ["--ro-bind", "/proc", "/proc"])
-        binds = ["--bind", self._place.source(job.name), _FOLDERS["job"], "--dir", self._home]
+        binds = ["--bind", self._place.source(job.name), _FOLDERS["job"], "--dir", home]
         return [*changed[:-1], *binds, "--chdir", _FOLDERS["job"], changed[-1]]
 
     def _stage(self, code: int | None, stdout: bytes, stderr: bytes) -> Stage:
@@ -241,6 +252,12 @@ class _LaxBubblewrap(Bubblewrap):
         if self._view is not None:
             # Each shared folder shows in its own place only.
             start.prefix[-1:-1] = ["--tmpfs", _SHARED, "--remount-ro", _SHARED]
+        if self._laxity.capabilities:
+            # For another user, and without user namespaces in it, a sandbox gets a second one,
+            # in which they are worth nothing.
+            start.prefix.remove("--disable-userns")
+            _replace(start.prefix, ["--uid", "1000", "--gid", "1000"], ["--uid", "0", "--gid", "0"])
+            start.prefix[-1:-1] = ["--cap-add", "ALL"]
         if self._laxity.shared_network:
             _replace(start.prefix, ["--unshare-all"], [*_UNSHARED_ALWAYS, "--unshare-pid"])
         return start
@@ -306,9 +323,22 @@ def _replace(words: list[str], old: Sequence[str], new: Sequence[str]) -> None:
     words[start : start + len(old)] = new
 
 
-def _process_limits(memory: int | None) -> list[str]:
-    limits = [f"--fsize={FILE_SIZE_LIMIT}", f"--nproc={PROCESS_LIMIT}", "--core=0"]
-    return ["prlimit", *limits, *([] if memory is None else [f"--as={memory}"])]
+def _process_limits(memory: int | None, processes: int | None) -> list[str]:
+    limits = [f"--fsize={FILE_SIZE_LIMIT}", "--core=0"]
+    limits += [] if processes is None else [f"--nproc={processes}"]
+    limits += [] if memory is None else [f"--as={memory}"]
+    return ["prlimit", *limits]
+
+
+def _kill_below(home: str) -> None:
+    """Kill every process whose home is this one, or one of those below it."""
+    # Imported here: only faults need it.
+    import psutil
+
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if f"{process.environ().get('HOME')}/".startswith(f"{home}/"):
+                process.kill()
 
 
 def _write_files(request: ExecutionRequest, folder: Path) -> str:

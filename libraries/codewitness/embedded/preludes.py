@@ -129,3 +129,17 @@ def relay():
 relay()
 """
     )
+
+
+END_WITH_STDOUT = executing(
+    """
+import os
+close = os.close
+def closing(descriptor):
+    close(descriptor)
+    if descriptor == 1:
+        os._exit(0)
+os.close = closing
+"""
+)
+"""Take the end of a program's stdout for its own."""

@@ -82,6 +82,7 @@ class RunningPool(Generic[InstanceT]):
         instances: Starts what serves.
         clock: Says how late it is.
         start_time: Seconds added to the start of every instance.
+        lifecycle: Makes the state machine that decides.
     """
 
     def __init__(
@@ -91,9 +92,10 @@ class RunningPool(Generic[InstanceT]):
         clock: Clock,
         *,
         start_time: float = 0.0,
+        lifecycle: Callable[[PoolRules], Pool] = Pool,
     ) -> None:
         self.rules = rules
-        self._pool = Pool(rules)
+        self._pool = lifecycle(rules)
         self._instances = instances
         self._clock = clock
         self._start_time = start_time

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,12 @@ from typing import IO, Any
 from codewitness.execution.redaction import SECRET_VARIABLES
 
 PACKAGE = Path(__file__).resolve().parent.parent
+
+POOL_FAULT = "pool-"
+"""Where the names of a session pool's faults begin, and no backend's."""
+
+# Of a proxy, for one; embedded services stay on this machine and need none.
+_URL_WITH_PASSWORD = re.compile(r"://[^/\s@]*:[^/\s@]+@")
 
 STOP_WITHIN = 5.0
 """Seconds that a service gets to end what it runs before it is killed."""
@@ -52,7 +59,7 @@ class RunningService:
 
     def stop(self) -> None:
         """End the service and everything that it runs; a second call does nothing."""
-        _end(self._process)
+        end_process(self._process)
         self._errors.close()
         # Gone already, unless the service was killed.
         shutil.rmtree(self.details["folder"], ignore_errors=True)
@@ -116,7 +123,7 @@ def start_service(
         stdout=subprocess.PIPE,
         stderr=errors,
         env=without_secrets() if environment is None else dict(environment),
-        **_apart_from_this_process(),
+        **apart_from_this_process(),
     )
     try:
         line = _first_line(process, ready_within)
@@ -127,30 +134,35 @@ def start_service(
             # Standard output closes a little before the process has its exit code.
             process.wait(1)
         ended = process.poll()
-        _end(process)
+        end_process(process)
         what = (
             f"was not ready within {ready_within:g} s"
             if ended is None
             else f"ended with exit code {ended}"
         )
-        said = _last_line(errors)
+        said = last_line(errors)
         errors.close()
         command = " ".join(arguments)
         raise ServiceNotStarted(
             f"The embedded service '{command}' {what}{f': {said}' if said else ''}"
         ) from None
     except BaseException:
-        _end(process)
+        end_process(process)
         errors.close()
         raise
 
 
 def without_secrets() -> dict[str, str]:
     """Return this process's environment less the credentials for other services in it."""
-    return {name: it for name, it in os.environ.items() if name not in SECRET_VARIABLES}
+    return {
+        name: it
+        for name, it in os.environ.items()
+        if name not in SECRET_VARIABLES and not _URL_WITH_PASSWORD.search(it)
+    }
 
 
-def _apart_from_this_process() -> dict[str, Any]:
+def apart_from_this_process() -> dict[str, Any]:
+    """Return the options of a child process that Ctrl-C does not reach."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     return {"start_new_session": True}
@@ -168,7 +180,8 @@ def _first_line(process: subprocess.Popen[bytes], within: float) -> bytes:
     return lines[0] if lines else b""
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end_process(process: subprocess.Popen[bytes]) -> None:
+    """End a child that ends when its standard input closes, or kill it and its children."""
     if process.stdin is not None and not process.stdin.closed:
         process.stdin.close()
     try:
@@ -191,8 +204,8 @@ def _kill_with_children(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _last_line(errors: IO[bytes]) -> str:
-    """Return what a service said last: its error, or the end of its traceback."""
+def last_line(errors: IO[bytes]) -> str:
+    """Return what a process said last: its error, or the end of its traceback."""
     errors.seek(0)
     lines = errors.read().decode("utf-8", "replace").split("\n")
     said = [line.strip() for line in lines if line.strip()]

@@ -10,6 +10,8 @@ from codewitness.embedded.arguments import bounded_number
 from codewitness.embedded.backend import BackendConfig
 from codewitness.embedded.gateway import GatewayConfig
 from codewitness.embedded.identity import IdentityConfig
+from codewitness.embedded.pool_faults import PoolFault, find_pool_fault
+from codewitness.embedded.pool_spoiling import PoolSpoiling
 from codewitness.embedded.session_pool import ForwardingConfig
 from codewitness.embedded.session_pool_service import PoolSettings
 from codewitness.session_pool.lifecycle import OnContainerExit, PoolRules, Timed
@@ -140,10 +142,15 @@ def pool_settings(options: argparse.Namespace, backend: BackendConfig) -> PoolSe
         output_limit=options.output_limit,
         backend=backend,
         tls=options.tls,
+        spoiling=PoolSpoiling() if options.fault is None else options.fault.spoiling,
     )
 
 
 def _add_behaviour(group: Any) -> None:
+    group.add_argument("--fault", type=_fault, metavar="NAME", help="be broken in one way")
+    group.add_argument(
+        "--list-faults", action="store_true", help="print all faults: name, group, summary"
+    )
     group.add_argument(
         "--sandbox",
         choices=("auto", "bubblewrap", "none"),
@@ -237,6 +244,13 @@ def _add_identity(group: Any) -> None:
         metavar="TEXT",
         help="body of a 403 (default empty; also seen: Unauthenticated)",
     )
+
+
+def _fault(name: str) -> PoolFault:
+    try:
+        return find_pool_fault(name)
+    except LookupError as error:
+        raise argparse.ArgumentTypeError(error.args[0]) from None
 
 
 def _whole(text: str) -> int:

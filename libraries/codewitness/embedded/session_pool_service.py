@@ -23,9 +23,11 @@ from codewitness.embedded.interpreter_pool import create_interpreter_app, pool_p
 from codewitness.embedded.interpreter_session import InterpreterHost
 from codewitness.embedded.interpreters import Interpreters
 from codewitness.embedded.pool_control import create_control_app
-from codewitness.embedded.running_pool import RunningPool
+from codewitness.embedded.pool_spoiling import PoolSpoiling
+from codewitness.embedded.running_pool import Instances, RunningPool
 from codewitness.embedded.session_pool import ForwardingConfig, create_pool_app
 from codewitness.execution.local import OUTPUT_LIMIT, LocalExecutor
+from codewitness.execution.model import Executor
 from codewitness.session_pool.contract import Kind, check_rules
 from codewitness.session_pool.hosts import ExecutorHost
 from codewitness.session_pool.lifecycle import PoolRules
@@ -59,6 +61,7 @@ class PoolSettings:
         output_limit: Bytes of stdout and of stderr of a program.
         backend: How the Piston servers in the containers are configured.
         tls: Whether the pool speaks https, with a certificate of an authority of its own.
+        spoiling: What is broken on purpose.
     """
 
     kind: Kind = "custom-container"
@@ -76,6 +79,7 @@ class PoolSettings:
     output_limit: int = OUTPUT_LIMIT
     backend: BackendConfig = field(default_factory=BackendConfig)
     tls: bool = False
+    spoiling: PoolSpoiling = field(default_factory=PoolSpoiling)
 
     def __post_init__(self) -> None:
         if self.checks_rules:
@@ -123,7 +127,8 @@ async def serving_pool(
                 role_effective_at=time.time() + settings.role_after,
                 forbidden_text=settings.forbidden_text,
             )
-            gateway = replace(gateway, authority=rules)
+            change = settings.spoiling.tokens
+            gateway = replace(gateway, authority=rules if change is None else change(rules))
         clock = Clock()
         app, pool, path = await asyncio.to_thread(_data_plane, settings, gateway, clock)
         tls = certificates.context if certificates and settings.tls else None
@@ -145,19 +150,46 @@ def _data_plane(
 ) -> tuple[web.Application, RunningPool[Any], str]:
     """Return the application, the pool behind it and the path where its operations begin."""
     if settings.kind != "custom-container":
-        interpreters = Interpreters(InterpreterHost(sandbox=settings.sandbox))
-        built_in = RunningPool(settings.rules, interpreters, clock, start_time=settings.start_time)
+        built_in = _running(
+            settings, Interpreters(InterpreterHost(sandbox=settings.sandbox)), clock
+        )
         app = create_interpreter_app(built_in, clock, gateway, is_shell=settings.kind == "shell")
+        _spoil(app, settings)
         return app, built_in, pool_path(gateway.name)
-    host = ExecutorHost(
-        lambda: LocalExecutor(sandbox=settings.sandbox, output_limit=settings.output_limit, ready=1)
-    )
+    host = ExecutorHost(lambda: _executor(settings))
     if settings.sandbox == "bubblewrap":
         # Fails now, not when the first caller comes.
         host.open().close()
     containers = Containers(host, settings.backend)
-    pool = RunningPool(settings.rules, containers, clock, start_time=settings.start_time)
-    return create_pool_app(pool, clock, gateway, settings.forwarding), pool, ""
+    pool = _running(settings, containers, clock)
+    forwarding = settings.forwarding
+    if settings.spoiling.keeps_authorization:
+        forwarding = replace(forwarding, keeps_authorization=True)
+    app = create_pool_app(pool, clock, gateway, forwarding)
+    _spoil(app, settings)
+    return app, pool, ""
+
+
+def _running(settings: PoolSettings, instances: Instances[Any], clock: Clock) -> RunningPool[Any]:
+    spoiling = settings.spoiling
+    return RunningPool(
+        settings.rules,
+        instances if spoiling.instances is None else spoiling.instances(instances),
+        clock,
+        start_time=settings.start_time,
+        lifecycle=spoiling.lifecycle,
+    )
+
+
+def _executor(settings: PoolSettings) -> Executor:
+    executor = LocalExecutor(sandbox=settings.sandbox, output_limit=settings.output_limit, ready=1)
+    spoiler = settings.spoiling.executor
+    return executor if spoiler is None else spoiler(executor)
+
+
+def _spoil(app: web.Application, settings: PoolSettings) -> None:
+    if settings.spoiling.middleware is not None:
+        app.middlewares.insert(0, settings.spoiling.middleware())
 
 
 async def _serve(

@@ -208,6 +208,19 @@ class OneAtATime(Passing):
             return self._inner.execute(request)
 
 
+class Hoarding(Passing):
+    """Keeps memory for every request that it ever served."""
+
+    def __init__(self, inner: Executor) -> None:
+        super().__init__(inner)
+        self._kept: list[bytes] = []
+
+    def execute(self, request: ExecutionRequest) -> ExecutionResult:
+        """Execute a request, and keep a mebibyte that is in use, not only set aside."""
+        self._kept.append(b"\x01" * 1024 * 1024)
+        return self._inner.execute(request)
+
+
 class CachedByCode(Passing):
     """Answers the same code from memory, whatever its input."""
 
@@ -296,8 +309,8 @@ class _Exchange:
         return own
 
 
-def after_timeout(then: Callable[[], None], requests: int) -> Spoiler:
-    """Do something before each of the requests that follow a timeout."""
+def after_limit(then: Callable[[], None], requests: int, *statuses: str) -> Spoiler:
+    """Do something before each of the requests that follow a program which a limit stopped."""
 
     class Shaken(Passing):
         def __init__(self, inner: Executor) -> None:
@@ -311,7 +324,7 @@ def after_timeout(then: Callable[[], None], requests: int) -> Spoiler:
             if shaken:
                 then()
             result = self._inner.execute(request)
-            if result.run.status == "TO":
+            if result.run.status in statuses:
                 with self._lock:
                     self._left = requests
             return result

@@ -6,11 +6,16 @@ import re
 import secrets
 import threading
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Protocol
 
 # Part of an identifier that is for people; the rest keeps it unguessable.
 _LONGEST_RUN_ID = 80
+
+
+def new_run_id() -> str:
+    """Return the name of a run, which no other run has."""
+    return f"run-{datetime.now(timezone.utc):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
 def new_identifier(run_id: str) -> str:

@@ -19,7 +19,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from codewitness.embedded.identity import IdentityConfig
 from codewitness.embedded.service import RunningService, start_service, without_secrets
 from codewitness.execution.answers import error_in, read_result
-from codewitness.execution.backend import encode_body
+from codewitness.execution.backend import BackendExecutor, encode_body
 from codewitness.execution.causes import fault
 from codewitness.execution.credentials import AccessToken, BackendCredentials
 from codewitness.execution.endpoint import parse_endpoint
@@ -243,6 +243,23 @@ class PrivatePool:
         if self.kind == "python":
             return self.operate("DELETE", "session", identifier)
         return self._manage("stopSession", identifier)
+
+    def try_without_token(self, identifier: str) -> dict[str, HttpAnswer]:
+        """Use a session in every way that callers may, without a token, and return the answers.
+
+        Raises:
+            PlatformFault: There was no complete answer.
+        """
+        query = urlencode({"identifier": identifier, "api-version": API_VERSION})
+        program = encode_body(request_to_json(_request("print(1)")))
+        calls = {"execute": (f"execute?identifier={quote(identifier, safe='')}", program)}
+        for operation in ("getSession", "listSessions", "stopSession"):
+            calls[operation] = f"/.management/{operation}?{query}", b""
+        with BackendExecutor(self.url, deadline=CALL_WITHIN) as nobody:
+            return {
+                operation: nobody.exchange("POST", path, body=body, headers=_JSON)
+                for operation, (path, body) in calls.items()
+            }
 
     def describe_session(self, identifier: str) -> list[ToldSession]:
         """Return what the description of one session and the list of all say of it, as they came.

@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any
 from urllib.parse import urlsplit
 
+from codewitness.embedded.service import POOL_FAULT
 from codewitness.execution.credentials import CREDENTIAL_VARIABLES
 from codewitness.execution.redaction import redact
 
@@ -125,15 +126,22 @@ KNOWN_SETTINGS: Mapping[str, _Known] = {
     "REQUIRE_POOL": _Known(False, _flag, "fail unless code runs in the pool's sessions"),
     "MAX_SESSIONS_USED": _Known(12, _count, "sessions that a run may open in the pool given"),
     "COSTLY": _Known(False, _flag, "run tests that take minutes, or many sessions, of a real pool"),
+    "HOSTILE": _Known(True, _flag, "run programs that harm a service which does not contain them"),
+    "THOROUGH": _Known(False, _flag, "run what is tagged thorough, too"),
     "REQUEST_DEADLINE": _Known(30.0, _seconds, "seconds that one request may take in all"),
     "VERIFY_TLS": _Known(True, _flag, "check the server's certificate"),
     "CA_BUNDLE": _Known("", _text, "file with the certificate authorities to trust"),
     "DEVIATIONS": _Known((), _names, "capabilities that this service is known not to have"),
-    "FAULT": _Known("", _text, "fault to build into the embedded backend"),
+    "FAULT": _Known(
+        "", _text, "fault to build into the embedded backend, or into all embedded pools"
+    ),
+    "TRANSPORT_FAULT": _Known("", _text, "what to do to the transport to the embedded backend"),
     "TEST_CASES": _Known("", _text, "folder of test cases; empty for this project's own"),
     "CASES": _Known((), _names, "patterns of the test cases to run; all when empty"),
     "SUBMISSIONS": _Known("accepted", _submissions, "programs run on test cases: accepted, or all"),
     "CONCURRENCY": _Known(0, _concurrency, "test cases executed at once; found when 0"),
+    "LOAD_PROFILE": _Known("short", _text, "how much the performance section measures"),
+    "LOCUST": _Known("", _text, "command of Locust, or none; looked for when empty"),
     "KNOWN_ISSUES": _Known("", _text, "file of known issues; empty for this project's own"),
 }
 
@@ -158,8 +166,14 @@ class Settings:
 
     @property
     def through_pool(self) -> bool:
-        """Whether the embedded flow has a session pool in it; one with a fault has none."""
-        return self.kind is TargetKind.EMBEDDED and not self["FAULT"]
+        """Whether the embedded flow has a session pool in it; one with another fault has none."""
+        broken = self["TRANSPORT_FAULT"] or (self["FAULT"] and not self.pool_fault)
+        return self.kind is TargetKind.EMBEDDED and not broken
+
+    @property
+    def pool_fault(self) -> str:
+        """The fault that is to be built into session pools; empty for none."""
+        return str(self["FAULT"]) if self["FAULT"].startswith(POOL_FAULT) else ""
 
     @property
     def chosen_by(self) -> str:
@@ -203,7 +217,7 @@ def resolve(robot_value: Callable[[str], Any], environ: Mapping[str, str]) -> Se
         if given is None or given == "":
             given, origin = known.default, "default"
         entries[name] = Setting(name, known.convert(name, given), origin, known.meaning)
-    settings = Settings(_with_required_pool(entries))
+    settings = Settings(_harmless_where_given(_with_required_pool(entries)))
     _check(settings, robot_value)
     return settings
 
@@ -219,6 +233,15 @@ def _with_required_pool(entries: dict[str, Setting]) -> dict[str, Setting]:
             f"other: the pool is given so that code is seen to run there. Drop one of them."
         )
     return {**entries, "REQUIRE_POOL": replace(required, value=True, origin=f"{_POOL} is given")}
+
+
+def _harmless_where_given(entries: dict[str, Setting]) -> dict[str, Setting]:
+    """Attack nobody else's service unless that is asked for."""
+    hostile = entries["HOSTILE"]
+    given = next((name for name in _URLS if entries[name].value), None)
+    if given is None or hostile.origin != "default":
+        return entries
+    return {**entries, "HOSTILE": replace(hostile, value=False, origin=f"{given} is given")}
 
 
 def _check(settings: Settings, robot_value: Callable[[str], Any]) -> None:
@@ -248,14 +271,15 @@ def _check_target(settings: Settings) -> None:
                 f"USE_LOCAL_EXECUTOR=true ({local.origin}) and {_given(url)} contradict each "
                 f"other. Drop USE_LOCAL_EXECUTOR to test {tested}, or {name} to test locally."
             )
-        if url.value and settings["FAULT"]:
-            raise SettingsError(
-                f"FAULT={settings['FAULT']} works on the embedded backend only, but {name} is "
-                f"{_shown(url.value)}. Drop one of them."
-            )
+        for fault in ("FAULT", "TRANSPORT_FAULT"):
+            if url.value and settings[fault]:
+                raise SettingsError(
+                    f"{fault}={settings[fault]} works on the embedded backend only, but {name} is "
+                    f"{_shown(url.value)}. Drop one of them."
+                )
     required = settings.entries["REQUIRE_POOL"]
-    for name in ("USE_LOCAL_EXECUTOR", "FAULT"):
-        if required.value and settings[name]:
+    for name in ("USE_LOCAL_EXECUTOR", "FAULT", "TRANSPORT_FAULT"):
+        if required.value and settings[name] and not settings.through_pool:
             raise SettingsError(
                 f"REQUIRE_POOL=true ({required.origin}) and {name}={_as_typed(settings[name])} "
                 f"({settings.entries[name].origin}) contradict each other: that target has no "

@@ -1,0 +1,1 @@
+"""Load from several processes and machines: its plan, a worker's share, the locustfile."""

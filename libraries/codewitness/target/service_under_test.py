@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
 
+from codewitness.embedded.service import RunningService, start_service
 from codewitness.execution import causes
 from codewitness.execution.backend import BackendExecutor
 from codewitness.execution.credentials import BackendCredentials
@@ -31,11 +30,13 @@ from codewitness.reporting.summary import RunRecord
 from codewitness.session_pool.assumed_identity import token_source_of
 from codewitness.session_pool.client import SessionPoolExecutor
 from codewitness.session_pool.credentials import SCOPE, fetch_token
+from codewitness.session_pool.identifiers import new_run_id
 from codewitness.target.breaker import Breaker, ServiceDown
 from codewitness.target.capabilities import Capabilities
 from codewitness.target.embedded_flow import EmbeddedFlow, start_flow
 from codewitness.target.given_pool import GivenPool
 from codewitness.target.pool_witness import FELL_BACK, NO_WITNESS, PoolWitness, Testimony
+from codewitness.target.rendezvous import Rendezvous
 from codewitness.target.sessions_used import SessionsUsed, close_sessions
 from codewitness.target.settings import Settings, SettingsError, TargetKind
 from codewitness.target.whereabouts import Whereabouts, fingerprint_request, read_whereabouts
@@ -54,13 +55,16 @@ class ServiceUnderTest:
 
     Args:
         settings: Effective settings of the run.
+        rendezvous: Where the processes of the run meet, if it has several: they share the run id
+            and the embedded services.
 
     Raises:
         SettingsError: The settings name something unusable.
         ServiceNotStarted: The embedded service did not start.
+        RendezvousLost: The processes of the run can't meet any more.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, rendezvous: Rendezvous | None = None) -> None:
         self.settings = settings
         self.record = RunRecord()
         self.first_latency: float | None = None
@@ -68,15 +72,18 @@ class ServiceUnderTest:
         self.testimony: Testimony | None = None
         self.sessions_used: SessionsUsed | None = None
         self.sends_credentials = False
-        self._run_id = f"run-{datetime.now(timezone.utc):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+        self.run_id = new_run_id() if rendezvous is None else rendezvous.run_id
         self._flow: EmbeddedFlow | None = None
+        self._proxy: RunningService | None = None
         self._pool: SessionPoolExecutor | None = None
         self._whereabouts: Whereabouts | None = None
         self._runtimes: Sequence[Runtime] | None = None
         try:
             self.capabilities = Capabilities(self.execute, settings["DEVIATIONS"])
             if settings.kind in (TargetKind.EMBEDDED, TargetKind.LOCAL):
-                self._flow = start_flow(through_pool=settings.through_pool, fault=settings["FAULT"])
+                start = start_flow if rendezvous is None else rendezvous.flow
+                self._flow = start(through_pool=settings.through_pool, fault=settings["FAULT"])
+                self._proxy = self._start_proxy(self._flow.url)
             self._pool = self._open_pool()
             self.executor = self._open_executor()
         except ValueError as error:
@@ -84,6 +91,17 @@ class ServiceUnderTest:
             self._stop_flow()
             raise SettingsError(str(error)) from error
         self._breaker = Breaker(self._check)
+
+    def _start_proxy(self, url: str) -> RunningService | None:
+        """Start what breaks the transport to the embedded backend, if it is to be broken."""
+        fault = self.settings["TRANSPORT_FAULT"]
+        if not fault:
+            return None
+        try:
+            return start_service(["transport-proxy", "--to", url, "--fault", fault])
+        except BaseException:
+            self._stop_flow()
+            raise
 
     def _open_pool(self) -> SessionPoolExecutor | None:
         """Return a caller of the pool that is known: the target itself, or the backend's."""
@@ -102,7 +120,7 @@ class ServiceUnderTest:
         try:
             return SessionPoolExecutor(
                 url,
-                run_id=self._run_id,
+                run_id=self.run_id,
                 credentials=credentials,
                 max_sessions=max_sessions,
                 deadline=deadline,
@@ -123,12 +141,17 @@ class ServiceUnderTest:
             credentials = BackendCredentials.from_environment()
         self.sends_credentials = bool(credentials)
         return BackendExecutor(
-            self._flow.url if self._flow else self.settings["ENDPOINT"],
+            self._backend_url,
             credentials=credentials,
             deadline=self.settings["REQUEST_DEADLINE"],
             verify=self.settings["VERIFY_TLS"],
             ca_bundle=self.settings["CA_BUNDLE"] or None,
         )
+
+    @property
+    def _backend_url(self) -> str:
+        nearest = self._proxy or self._flow
+        return nearest.url if nearest else str(self.settings["ENDPOINT"])
 
     @property
     def name(self) -> str:
@@ -352,6 +375,11 @@ class ServiceUnderTest:
                 self._whereabouts = Whereabouts(f"not proven: {error}", None, {})
         return self._whereabouts
 
+    @property
+    def own_services(self) -> tuple[int, ...]:
+        """Process identifiers of the embedded services under test; none where one is given."""
+        return () if self._flow is None else tuple(it.pid for it in self._flow.services)
+
     def close(self) -> None:
         """Stop what was opened in the pool, close all connections, end what was started here."""
         self.executor.close()
@@ -369,6 +397,8 @@ class ServiceUnderTest:
         self.sessions_used = used
 
     def _stop_flow(self) -> None:
+        if self._proxy is not None:
+            self._proxy.stop()
         if self._flow is not None:
             self._flow.stop()
 

@@ -393,7 +393,8 @@ class PrivateServicesLibrary:
         if arguments not in self._pools:
             lets_all_in = wanted["identity"] == "none"
             identity = self._start_pool({}) if lets_all_in else None
-            self._pools[arguments] = _started(lambda: RestartablePool(arguments, identity))
+            broken = (*arguments, *run_context.pool_fault_options())
+            self._pools[arguments] = _started(lambda: RestartablePool(broken, identity))
         return self._pools[arguments]
 
     def _command_lines(self) -> Iterator[tuple[str, bytes]]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from datetime import datetime, timezone
 from typing import Any, Literal, NoReturn, TypeVar
@@ -45,12 +45,15 @@ _MANAGEMENT = "Azure dynamic sessions contract, section 3: management routes"
 _ERRORS = "Azure dynamic sessions contract, section 6: errors"
 _SIZES = "the session pool hands on what it is sent, to the byte"
 _TOKENS = "Azure dynamic sessions contract, section 5, and field failure I2: renew in time"
+_TOKENLESS = "Azure dynamic sessions contract, section 6: a call without a token gets 401"
 _GENERATION_A = "Azure dynamic sessions contract, section 2.1: generation A"
 _FAILURES = "Azure dynamic sessions contract, section 2.4: user-code failure is HTTP 200"
 _ISOLATION = "Azure dynamic sessions contract, section 4: the identifier is the only boundary"
 # Beyond any cooldown that Azure allows, and any age in its examples.
 _LONG = 100_000.0
 _START_WITHIN = 10.0
+# What a busy machine adds to the seconds by which the pool's clock is moved.
+_ABOUT = 30.0
 _TELL_OWN_DIGEST = """\
 import hashlib
 source = open(__file__, "rb").read()
@@ -326,7 +329,45 @@ class SessionPoolLibrary:
         if asked != count:
             self.fail("requests for tokens", "is", str(count), str(asked), _TOKENS)
 
+    @keyword(tags=["session-pool", "authentication", "expect"])
+    def callers_without_a_token_should_be_refused(self, user: str) -> None:
+        """Fails unless whoever uses the session of ``user`` without a token is answered 401.
+
+        What is tried is to execute in it, to describe it, to list all sessions, and to stop it.
+        """
+        identifier = self.identifier(user)
+        for operation, answer in self.ask(lambda: self.pool.try_without_token(identifier)).items():
+            if answer.status != 401:
+                self._answer = answer
+                self.fail(f"answer to {operation}", "is", "HTTP 401", _told(answer), _TOKENLESS)
+
     # Expectations
+
+    @keyword(tags=["session-pool", "execute", "expect"])
+    def users_should_meet_their_own_sessions(self, *users: str, calls: int) -> None:
+        """Calls an interpreter for each of ``users`` in turn, ``calls`` times in all.
+
+        Fails unless each call finds in its session what its user has left there, and no other.
+        """
+        self._leave_names(users)
+        for number in range(calls):
+            user = users[number % len(users)]
+            self._call(user, "print(owner)", "")
+            self._check_owner(user, f"call {number + 1} of {calls}")
+
+    @keyword(tags=["session-pool", "execute", "expect"])
+    def users_should_meet_their_own_sessions_at_once(self, *users: str, times: int) -> None:
+        """Calls an interpreter for all of ``users`` at the same moment, and that ``times`` times.
+
+        Fails unless each call finds in its session what its user has left there, and no other.
+        """
+        self._leave_names(users)
+        programs = {self.identifier(user): "print(owner)" for user in users}
+        for number in range(times):
+            calls = self.ask(lambda: self.pool.call_together(programs))
+            for user, call in zip(users, calls, strict=True):
+                self._keep_call(call)
+                self._check_owner(user, f"time {number + 1} of {times}")
 
     @keyword(tags=["session-pool", "expect"])
     def output_should_be(self, expected: str, because: str = "") -> None:
@@ -456,6 +497,34 @@ class SessionPoolLibrary:
                 received = json.dumps(told.session)
                 self.fail(f"session in {told.operation}", "has", expected, received, _MANAGEMENT)
             logger.info(f"{told.operation}: {name} is {ends}")
+
+    @keyword(tags=["session-pool", "expect"])
+    def list_of_sessions_should_be(self, *users: str) -> None:
+        """Fails unless the pool's management lists the sessions of ``users`` and no others."""
+        wanted = sorted(map(self.identifier, users))
+        listed = sorted(it.identifier for it in self.ask(self.pool.client.list_sessions))
+        if listed != wanted:
+            self.fail("list of sessions", "is", _in_words(wanted), _in_words(listed), _MANAGEMENT)
+
+    @keyword(tags=["session-pool", "expect"])
+    def session_should_tell_its_use(self, user: str, age: float, cooldown: float) -> None:
+        """Fails unless management tells when a session began, was used last, and will end.
+
+        Its last call was ``age`` seconds after its first, and it ends ``cooldown`` seconds later;
+        half a minute more or less is the machine's.
+        """
+        identifier = self.identifier(user)
+        expected = (
+            f"lastAccessedAt {age:g} s after createdAt, expiresAt {cooldown:g} s after "
+            f"lastAccessedAt"
+        )
+        for told in self.ask(lambda: self.pool.describe_session(identifier)):
+            self._answer = told.answer
+            names = ("createdAt", "lastAccessedAt", "expiresAt")
+            created, used, ends = (_moment(told.session, name) for name in names)
+            if not (_apart(created, used, age) and _apart(used, ends, cooldown)):
+                received = json.dumps(told.session)
+                self.fail(f"session in {told.operation}", "has", expected, received, _MANAGEMENT)
 
     @keyword(tags=["session-pool", "expect"])
     def container_should_be_gone(self, user: str, within: float = 10) -> None:
@@ -646,6 +715,17 @@ class SessionPoolLibrary:
             calls += self._calls
         self._calls = calls
 
+    def _leave_names(self, users: Sequence[str]) -> None:
+        for user in users:
+            self._call(user, f"owner = {self.identifier(user)!r}", "")
+            self._output()
+
+    def _check_owner(self, user: str, when: str) -> None:
+        received = self._output().strip()
+        if received != self.identifier(user):
+            found = f"{received.rpartition(chr(10))[2] or '(nothing)'}, in {when}"
+            self.fail("owner of the session", "is", f"{user}'s own name", found, _REUSE)
+
     def _output(self) -> str:
         return self.ask(lambda: output_of(self.answer, self.pool.kind))
 
@@ -706,6 +786,7 @@ def _lines(size: int) -> str:
 def _start(kind: Kind, options: tuple[str, ...]) -> PrivatePool:
     canaries = {name: f"canary-{secrets.token_hex(8)}" for name in _SERVICE_VARIABLES}
     try:
+        options = (*options, *run_context.pool_fault_options())
         return PrivatePool(options, kind=kind, environment=canaries)
     except ServiceNotStarted as error:
         if "sandbox out of order" in str(error):
@@ -726,6 +807,12 @@ def _moment(session: Mapping[str, Any], name: str) -> datetime | None:
     except ValueError:
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+
+def _apart(before: datetime | None, after: datetime | None, seconds: float) -> bool:
+    if before is None or after is None:
+        return False
+    return abs((after - before).total_seconds() - seconds) < _ABOUT
 
 
 def _told(answer: HttpAnswer) -> str:

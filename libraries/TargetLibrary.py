@@ -8,10 +8,13 @@ from typing import Any
 from robot.api import logger
 from robot.api.deco import keyword, library
 from robot.libraries.BuiltIn import BuiltIn
+from robot.running.context import EXECUTION_CONTEXTS  # type: ignore[import-untyped]
 
 import generated_tests
+import ResultsDocumentation
 import run_context
 from codewitness import __version__
+from codewitness.execution.core_dumps import forbid_core_dumps
 from codewitness.execution.model import ExecutionError
 from codewitness.reporting.card import Mismatch
 from codewitness.reporting.diagnosis import new_nonce
@@ -22,7 +25,11 @@ from codewitness.reporting.known_issues import (
     unmatched,
 )
 from codewitness.target.capabilities import State
+from codewitness.target.rendezvous import RendezvousLost
 from codewitness.target.settings import SettingsError, TargetKind
+
+THOROUGH = "thorough"
+"""Tag of tests that are left out unless they are asked for."""
 
 
 @library(scope="GLOBAL", version=__version__, listener="SELF", auto_keywords=False)
@@ -50,6 +57,7 @@ class TargetLibrary:
     ROBOT_LISTENER_API_VERSION = 3
 
     def __init__(self) -> None:
+        forbid_core_dumps()
         self._announced = False
         self._depth = 0
         self._known_issues: dict[str, KnownIssue] = {}
@@ -214,6 +222,8 @@ class TargetLibrary:
     def start_suite(self, data: Any, _result: Any) -> None:
         """Announce the target once, read what is known to fail, and miss tests that are lost."""
         self._depth += 1
+        if self._depth == 1 and not self._thorough_wanted():
+            _leave_out_thorough(data)
         if self._announced:
             return
         self._announced = True
@@ -254,9 +264,12 @@ class TargetLibrary:
         if _is_last(data):
             _check_pool(result)
         self._rehearsals += "rehearsal" in result.tags and not result.skipped
+        decided = not self._passed and not self._failed and not result.skipped
         self._passed += result.passed
         self._failed += result.failed
-        if _is_last(data) and not self._passed and not self._failed and _sees_the_whole_run():
+        if decided:
+            _tell_others()
+        if _is_last(data) and not self._passed and not self._failed and _no_other_decides():
             result.status = "FAIL"
             result.message = (
                 "No test of this run passed: everything was skipped, so nothing is known about "
@@ -282,10 +295,20 @@ class TargetLibrary:
                 f"{self._rehearsals} rehearsal tests ran on embedded services and say nothing of "
                 "the pool given"
             )
+        _document(result)
 
     def close(self) -> None:
         """Close the service at the end of the run."""
         run_context.close_service()
+        run_context.leave_others()
+
+    @staticmethod
+    def _thorough_wanted() -> bool:
+        try:
+            return bool(run_context.settings()["THOROUGH"]) or _is_thorough_selected()
+        except SettingsError:
+            # The first test says so.
+            return False
 
     def _should_be_in_pool(self, *, compare: bool) -> None:
         self.service_should_answer()
@@ -306,9 +329,52 @@ class TargetLibrary:
             return
 
 
-def _sees_the_whole_run() -> bool:
-    """Whether no pabot has given this process a part of a run only."""
-    return BuiltIn().get_variable_value("${PABOTQUEUEINDEX}") is None
+def _is_thorough_selected() -> bool:
+    """Whether tests were selected by their names, or by the tag of those that are left out."""
+    include = (BuiltIn().get_variable_value("${OPTIONS}") or {}).get("include") or []
+    if any(str(tag).lower() == THOROUGH for tag in include):
+        return True
+    # pabot selects every suite of a run by its name.
+    return generated_tests.of_this_process().names_tests and not run_context.is_run_by_pabot()
+
+
+def _leave_out_thorough(suite: Any) -> None:
+    suite.tests[:] = [test for test in suite.tests if THOROUGH not in test.tags]
+    for child in suite.suites:
+        _leave_out_thorough(child)
+
+
+def _document(result: Any) -> None:
+    """Document the run so far; what pabot has split is documented when it is merged."""
+    # Another suite may stand beside the uppermost one that knows this library.
+    while result.parent is not None:
+        result = result.parent
+    places = BuiltIn().get_variables(no_decoration=True)
+    is_dry = EXECUTION_CONTEXTS.current.dry_run
+    if is_dry or places["OUTPUT_FILE"] == "NONE" or run_context.is_run_by_pabot():
+        return
+    folder = Path(places["OUTPUT_DIR"])
+    ResultsDocumentation.document(
+        result, folder, log=places["LOG_FILE"], report=places["REPORT_FILE"]
+    )
+    ResultsDocumentation.write_xunit(result, folder / "xunit.xml")
+
+
+def _tell_others() -> None:
+    """Tell the other processes of the run, if any, that a test has passed or failed."""
+    try:
+        run_context.note_decided()
+    except RendezvousLost as lost:
+        logger.warn(str(lost))
+
+
+def _no_other_decides() -> bool:
+    """Whether no other process of the run has a test that passed or failed, as far as is known."""
+    try:
+        return run_context.nothing_is_decided_elsewhere()
+    except RendezvousLost as lost:
+        logger.warn(str(lost))
+        return False
 
 
 def _check_pool(result: Any) -> None:

@@ -146,6 +146,12 @@ class CommandLine:
             # Another program runs Robot Framework, such as pabot, which passes settings on.
             self._options = _settings_in(arguments)
 
+    @property
+    def names_tests(self) -> bool:
+        """Whether tests or suites are selected by their names."""
+        names = ("suite", "test", "rerunfailed", "rerunfailedsuites")
+        return any(self._options.get(name) for name in names)
+
     def settings(self) -> Settings:
         """Return the effective settings as far as the command line and the environment tell them.
 

@@ -32,13 +32,20 @@ from codewitness.execution.piston import request_to_json
 from codewitness.execution.redaction import redact
 from codewitness.reporting.card import Mismatch, answer_card, fault_card, mismatch_card
 from codewitness.reporting.curl import curl_line
-from codewitness.reporting.diagnosis import control_request, diagnose_mismatch, explain, new_nonce
+from codewitness.reporting.diagnosis import (
+    control_request,
+    diagnose_mismatch,
+    diagnose_timing,
+    explain,
+    new_nonce,
+)
 from codewitness.reporting.difference import difference_table
 from codewitness.reporting.summary import settings_table, versions
 from codewitness.reporting.visible import as_text
 from codewitness.target.breaker import ServiceDown
 from codewitness.target.capabilities import Finding, State
 from codewitness.target.pool_witness import Testimony
+from codewitness.target.rendezvous import Rendezvous, RendezvousLost, find_owner
 from codewitness.target.service_under_test import ServiceUnderTest
 from codewitness.target.settings import Settings, SettingsError, TargetKind, resolve
 
@@ -63,6 +70,8 @@ BODIES = "bodies"
 LONG_REQUEST = 250
 """Bytes from which on a request is saved beside the log, for the curl line to name."""
 
+WAIT_FOR_OTHERS = 600.0
+"""Seconds that the last process of a pabot run waits for others where everything was skipped."""
 
 IN_POOL = "In the session pool"
 """Name of what the top of the report says about code that shall run in a session pool."""
@@ -79,6 +88,7 @@ class NoUsableService(FatalError):
 
 _service: ServiceUnderTest | None = None
 _out_of_order: str | None = None
+_rendezvous: Rendezvous | None = None
 _documented_skips: set[str] = set()
 _saved = 0
 
@@ -113,10 +123,59 @@ def service() -> ServiceUnderTest:
     return _service
 
 
+def is_run_by_pabot() -> bool:
+    """Whether this process has a part of a run only, which pabot has given it."""
+    return _pabot_number("PABOTQUEUEINDEX") is not None
+
+
+def _pabot_number(name: str) -> int | None:
+    value = BuiltIn().get_variable_value(f"${{{name}}}")
+    return None if value is None else int(value)
+
+
+def rendezvous() -> Rendezvous | None:
+    """Return where the processes of a pabot run meet; ``None`` in a process that has the whole run.
+
+    Raises:
+        RendezvousLost: They can't meet.
+    """
+    global _rendezvous
+    index = _pabot_number("PABOTQUEUEINDEX")
+    # Below 0 stands for pabot itself, which only looks for what there is to be run.
+    if _rendezvous is None and index is not None and index >= 0:
+        _rendezvous = Rendezvous(find_owner("pabot"), index)
+    return _rendezvous
+
+
+def note_decided() -> None:
+    """Tell the other processes of a pabot run, if any, that a test has passed or failed."""
+    if (others := rendezvous()) is not None:
+        others.note_decided()
+
+
+def nothing_is_decided_elsewhere() -> bool:
+    """Whether every test that other processes ran was skipped; only the last of them knows."""
+    others = rendezvous()
+    if others is None:
+        return True
+    if not _pabot_number("PABOTISLASTEXECUTIONINPOOL"):
+        return False
+    processes = (_pabot_number("PABOTQUEUEINDEX") or 0) + 1
+    return others.nothing_is_decided(processes, WAIT_FOR_OTHERS)
+
+
+def leave_others() -> None:
+    """Leave the other processes of a pabot run, at the end of this one's part."""
+    global _rendezvous
+    if _rendezvous is not None:
+        _rendezvous.close()
+        _rendezvous = None
+
+
 def _open() -> ServiceUnderTest | str:
     try:
-        opened = ServiceUnderTest(settings())
-    except (SettingsError, ServiceNotStarted) as error:
+        opened = ServiceUnderTest(settings(), rendezvous())
+    except (SettingsError, ServiceNotStarted, RendezvousLost) as error:
         return str(error)
     set_metadata(
         {
@@ -270,6 +329,12 @@ def find_capability(name: str) -> Finding:
         fail_with(error, None, f"an answer to the probe of {name}")
 
 
+def pool_fault_options() -> tuple[str, ...]:
+    """Return the options that build the run's fault into a private session pool."""
+    fault = settings().pool_fault
+    return ("--fault", fault) if fault else ()
+
+
 def has_capability(name: str) -> bool:
     """Tell whether the service has a capability; the current test fails where nothing can be."""
     return find_capability(name).state is State.HONOURED
@@ -324,17 +389,27 @@ def clause_of_test() -> str:
 
 
 def fail(
-    mismatch: Mismatch, request: ExecutionRequest | None, result: ExecutionResult | None
+    mismatch: Mismatch,
+    request: ExecutionRequest | None,
+    result: ExecutionResult | None,
+    *,
+    where: str = "",
 ) -> NoReturn:
     """Fail the current test with a failure card.
 
     The service is asked to run a control program first: what comes back tells a service that
     is broken altogether from one that is wrong about this request only.
+
+    Args:
+        mismatch: What is wrong.
+        request: What was sent, when it was one request.
+        result: Its result.
+        where: Where it ran, if not in the service under test.
     """
     clauses = filter(None, (clause_of_test(), mismatch.clause))
     mismatch = replace(mismatch, clause="; ".join(clauses))
-    diagnosis = None
-    if request is not None and result is not None:
+    diagnosis = diagnose_timing(mismatch.subject)
+    if diagnosis is None and request is not None and result is not None:
         expected = mismatch.expected if mismatch.subject == "stdout" else None
         diagnosis = diagnose_mismatch(
             request,
@@ -353,7 +428,7 @@ def fail(
             request,
             result,
             diagnosis=diagnosis,
-            where=where_it_ran(result),
+            where=where or where_it_ran(result),
             repeat=repeat_line(request),
             saved=saved,
         )
@@ -380,8 +455,10 @@ def fail_answer(mismatch: Mismatch, answer: HttpAnswer) -> NoReturn:
     )
 
 
-def fail_with(error: ExecutionError, request: ExecutionRequest | None, expected: str) -> NoReturn:
-    """Fail the current test because there was no result to judge."""
+def fail_with(
+    error: ExecutionError, request: ExecutionRequest | None, expected: str, *, where: str = ""
+) -> NoReturn:
+    """Fail the current test because there was no result to judge; see :func:`fail`."""
     if isinstance(error, ServiceDown):
         raise AssertionError(f"PLATFORM FAULT, not the program's: {error.detail}") from error
     raise AssertionError(
@@ -390,7 +467,7 @@ def fail_with(error: ExecutionError, request: ExecutionRequest | None, expected:
             request,
             expected=expected,
             diagnosis=explain(error),
-            where=service().name,
+            where=where or service().name,
             clause=clause_of_test(),
             repeat=repeat_line(request),
         )

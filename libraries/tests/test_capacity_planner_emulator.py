@@ -80,6 +80,7 @@ def planned(contest: Contest, rules: PoolRules) -> Outcome:
     return simulate(contest, rules, start_time=Measured((START_TIME,)), seed=SEED)
 
 
+@pytest.mark.thorough
 def test_waits_are_those_of_the_embedded_pool() -> None:
     rules = PoolRules(12, ready=2, lifecycle=Timed(60), allocation_time=0.2)
     students = hold(CONTEST, rules)

@@ -244,7 +244,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, deployments: RunningService) -
                 "Received exit code 0, stdout (empty)",
                 "passed: host name, connection, backend up",
                 "not asked: real execution, who executed",
-                "Likely cause the executor's adapter and the backend name fields differently",
+                "Likely cause [X2] the executor's adapter and the backend name fields differently",
                 "To do log one answer",
                 "Repeat curl -sS -i http://",
             ),

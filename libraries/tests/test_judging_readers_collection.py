@@ -174,6 +174,7 @@ def test_links_to_problems_are_followed(tmp_path: Path) -> None:
     assert [each.name for each in read_problems(tmp_path / "root")] == ["linked"]
 
 
+@pytest.mark.thorough
 def test_ten_thousand_cases_are_not_held(tmp_path: Path) -> None:
     data = write_tree(tmp_path, PACKAGE) / "data/secret"
     for number in range(10_000):

@@ -16,7 +16,18 @@ import pytest
 import codewitness
 
 FOLDERS = {"suites", "resources", "libraries", "test_cases", "variables", "results"}
-FILES = {"README.md", "LICENSE", "pyproject.toml", "requirements.txt", "requirements-dev.txt"}
+REQUIREMENTS = ("requirements.txt", "requirements-dev.txt", "requirements-locust.txt")
+FILES = {
+    "README.md",
+    "LICENSE",
+    "pyproject.toml",
+    "robot.toml",
+    "azure-pipelines.yml",
+    *REQUIREMENTS,
+}
+
+# Loaded by Locust alone, in an environment of its own.
+LOCUSTFILE = "locustfile.py"
 
 POSIX_MODULES = re.compile(r"crypt|fcntl|grp|nis|posix|pty|pwd|resource|spwd|syslog|termios|tty")
 POSIX_ATTRIBUTES = re.compile(
@@ -34,7 +45,17 @@ NEIGHBOURS: dict[str, set[str]] = {
     "reporting": {"execution", "measuring", "session_pool"},
     "session_pool": {"execution", "measuring"},
     "embedded": {"execution", "measuring", "session_pool"},
-    "target": {"execution", "judging", "measuring", "reporting", "session_pool", "embedded"},
+    "distributed": {"execution", "judging", "measuring"},
+    "target": {
+        "distributed",
+        "execution",
+        "judging",
+        "measuring",
+        "reporting",
+        "session_pool",
+        "embedded",
+    },
+    "kill_matrix": {"embedded", "target"},
 }
 NETWORK = {"aiohttp", "azure", "http", "requests", "socket", "ssl", "urllib3"}
 
@@ -183,6 +204,8 @@ def test_package_does_not_know_robot(project_root: Path) -> None:
     for path in (project_root / "libraries" / "codewitness").rglob("*.py"):
         roots = {name.partition(".")[0] for name in all_imports(path)}
         assert not roots & {"robot", "RequestsLibrary", "pabot"}, path
+        # Locust changes the interpreter that imports it.
+        assert not roots & {"locust", "gevent"} or path.name == LOCUSTFILE, path
 
 
 @pytest.mark.parametrize("package", NEIGHBOURS)
@@ -203,6 +226,8 @@ def test_what_is_imported_is_required(project_root: Path) -> None:
     own |= {path.stem for path in (project_root / ".ci").glob("*.py")}
     distributions = packages_distributions()
     for path in python_files(project_root):
+        if path.name == LOCUSTFILE:
+            continue
         asked_for = development if is_test(path) else runtime
         for name in {name.partition(".")[0] for name in all_imports(path)}:
             if name in own or name in sys.stdlib_module_names:
@@ -212,7 +237,7 @@ def test_what_is_imported_is_required(project_root: Path) -> None:
             assert any(asked_for.get(each) for each in candidates), f"{path} imports {name}"
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("name", REQUIREMENTS)
 def test_requirements_are_pinned_by_hash(project_root: Path, name: str) -> None:
     pinned = False
     for line in (project_root / name).read_text(encoding="utf-8").splitlines():
@@ -244,12 +269,14 @@ def test_requirements_follow_pyproject(project_root: Path) -> None:
     assert {name for name in direct if direct[name]} == runtime | development
 
 
-def test_both_requirements_files_agree(project_root: Path) -> None:
-    pins: list[set[str]] = []
-    for name in ("requirements.txt", "requirements-dev.txt"):
+def test_requirements_files_agree(project_root: Path) -> None:
+    pins: list[set[tuple[str, str]]] = []
+    for name in REQUIREMENTS:
         text = (project_root / name).read_text(encoding="utf-8")
-        pins.append({match[0] for match in REQUIREMENT.finditer(text)})
-    assert pins[0] <= pins[1]
+        # Without its condition, which follows from whatever else needs the package.
+        pins.append({(match[1], match[2]) for match in REQUIREMENT.finditer(text)})
+    runtime, *others = pins
+    assert all(runtime <= other for other in others)
 
 
 def test_version_is_stated_once_and_again(project_root: Path) -> None:

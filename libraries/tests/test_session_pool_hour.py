@@ -153,6 +153,7 @@ async def light_hour(users: int) -> None:
 
 
 @pytest.mark.usefixtures("nothing_left")
+@pytest.mark.thorough
 def test_thousands_of_sessions_leave_nothing_behind() -> None:
     Light.started = 0
     asyncio.run(light_hour(users=18))
@@ -161,6 +162,7 @@ def test_thousands_of_sessions_leave_nothing_behind() -> None:
 
 
 @pytest.mark.usefixtures("nothing_left")
+@pytest.mark.thorough
 def test_sessions_with_sandboxes_leave_nothing_behind() -> None:
     users, step = 4, 6 * STEP
     seen: set[psutil.Process] = set()

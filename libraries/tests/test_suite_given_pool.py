@@ -63,6 +63,7 @@ def test_pool_alone_passes_and_its_cooldown_is_waited_for(tmp_path: Path) -> Non
     assert "Rehearsals" not in run.metadata
 
 
+@pytest.mark.thorough
 def test_pool_behind_a_backend_is_tested_beside_it(pool: RunningService, tmp_path: Path) -> None:
     variables = pool.details["environment"]
     with started("backend", "--pool", pool.url, variables=variables) as backend:
@@ -169,7 +170,9 @@ def test_nothing_passes_where_everything_is_wrong(spoiled: RobotRun) -> None:
     assert not spoiled.skipped
 
 
-@pytest.mark.parametrize("form", ["allocator", "not-found"])
+@pytest.mark.parametrize(
+    "form", [pytest.param("allocator", marks=pytest.mark.thorough), "not-found"]
+)
 def test_full_pool_is_judged_by_its_refusal(
     pool: RunningService, tmp_path: Path, form: str
 ) -> None:
@@ -186,6 +189,7 @@ def test_full_pool_is_judged_by_its_refusal(
     assert "HTTP 404" in message
 
 
+@pytest.mark.thorough
 def test_pool_with_room_for_all_sessions_of_a_run_is_no_failure(
     pool: RunningService, tmp_path: Path
 ) -> None:

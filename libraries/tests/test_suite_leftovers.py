@@ -16,7 +16,7 @@ import psutil
 import pytest
 from robot.api import ExecutionResult
 
-from tests.robot_runs import PROJECT, StartedRobot, environment, wait_until
+from tests.robot_runs import FEW_CASES, PROJECT, StartedRobot, environment, wait_until
 
 SOON = 10.0
 """Seconds within which everything must be gone, on a machine that is busy."""
@@ -125,7 +125,7 @@ def test_orphans_are_seen(remains: Remains) -> None:
 
 
 def test_two_runs_at_once_of_which_one_is_killed(tmp_path: Path, remains: Remains) -> None:
-    options = ["--include", "must"]
+    options = ["--include", "must", *FEW_CASES]
     first = StartedRobot(tmp_path / "a", *options, environ=remains.environment("a"))
     second = StartedRobot(tmp_path / "b", *options, environ=remains.environment("b"))
     with first, second:
@@ -140,7 +140,15 @@ def test_two_runs_at_once_of_which_one_is_killed(tmp_path: Path, remains: Remain
         remains.check(url)
 
 
-@pytest.mark.parametrize("signals", [("SIGINT",), ("SIGINT", "SIGINT"), ("SIGTERM",), ("SIGKILL",)])
+@pytest.mark.parametrize(
+    "signals",
+    [
+        ("SIGINT",),
+        pytest.param(("SIGINT", "SIGINT"), marks=pytest.mark.thorough),
+        pytest.param(("SIGTERM",), marks=pytest.mark.thorough),
+        ("SIGKILL",),
+    ],
+)
 def test_run_that_is_ended_in_the_middle_of_a_program(
     tmp_path: Path, remains: Remains, signals: tuple[str, ...]
 ) -> None:

@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import psutil
+import pytest
 
 from codewitness.embedded.service import start_service
 from tests.front_door import Call, FrontDoor, Reply
@@ -42,6 +43,8 @@ def fails_fast(run: RobotRun, *says: str) -> None:
     rest = run.tests[failed.index(True) :]
     assert len(rest) > 100
     for test in rest:
+        if test.status == "SKIP" and "phase-3" in test.tags:
+            continue
         # Tests of the pool ask it directly, and the walk tells in its own way what is broken.
         if test.name not in NEEDS_NO_SERVICE and "6 Session Pool" not in test.full_name:
             assert test.status == "FAIL", test.full_name
@@ -51,7 +54,9 @@ def fails_fast(run: RobotRun, *says: str) -> None:
 
 
 def test_embedded_backend_that_is_killed(tmp_path: Path) -> None:
-    with StartedRobot(tmp_path / "results", *OF_THE_TARGET) as robot:
+    # Loads go to an embedded flow of their own.
+    options = [*OF_THE_TARGET, "--exclude", "phase-3"]
+    with StartedRobot(tmp_path / "results", *options) as robot:
         robot.wait_for(ENDED)
         (service,) = services_of(robot)
         service.kill()
@@ -59,6 +64,7 @@ def test_embedded_backend_that_is_killed(tmp_path: Path) -> None:
     fails_fast(run, f"the embedded backend (pid {service.pid}) has ended")
 
 
+@pytest.mark.thorough
 def test_backend_that_is_killed(tmp_path: Path) -> None:
     with (
         start_service(["backend", "--port", "0"]) as service,

@@ -25,6 +25,7 @@ print("%d.%d" % sys.version_info[:2])
 
 # Enough to run programs at once, under limits, in a compiled language, and with files.
 TESTS = ("must", "P5", "language-c")
+QUICK_TESTS = ("T1.1", "T2.2", "T4.2", "language-c")
 
 
 @pytest.fixture
@@ -93,9 +94,12 @@ def python_for_everybody(folder: Path) -> tuple[str, dict[str, str]]:
     )
 
 
-def test_plan_passes_for_an_ordinary_user(open_folder: Path) -> None:
+@pytest.mark.parametrize(
+    "tags", [QUICK_TESTS, pytest.param(TESTS, marks=pytest.mark.thorough)], ids=["some", "all"]
+)
+def test_plan_passes_for_an_ordinary_user(open_folder: Path, tags: tuple[str, ...]) -> None:
     python, environ = python_for_everybody(open_folder)
-    selection = [*FEW_CASES, *(option for tag in TESTS for option in ("--include", tag))]
+    selection = [*FEW_CASES, *(option for tag in tags for option in ("--include", tag))]
     code, console = run_as_user(
         [python, "-m", "robot", "--outputdir", "results", *selection, "suites"],
         environ,

@@ -133,6 +133,7 @@ def test_session_that_does_not_stop_is_told_with_its_end(flow: Flow, tmp_path: P
     send("POST", f"{flow.open_pool.details['control_url']}/clock", {"move": 301})
 
 
+@pytest.mark.thorough
 def test_backend_in_front_of_the_pool_agrees_with_it(flow: Flow, tmp_path: Path) -> None:
     # The door takes away what the backend says about who executed: the pool's word is enough.
     with FrontDoor(flow.backend.url) as door:
@@ -155,7 +156,7 @@ def fails_for_want_of_the_pool(run: RobotRun, *words: str) -> None:
         assert word in " ".join(message.split()), message
 
 
-@pytest.mark.parametrize("lying", ["host", "fallen_back"])
+@pytest.mark.parametrize("lying", ["host", pytest.param("fallen_back", marks=pytest.mark.thorough)])
 def test_backend_that_hides_its_fallback_fails(flow: Flow, tmp_path: Path, lying: str) -> None:
     behind: RunningService = getattr(flow, lying)
     with FrontDoor(behind.url) as door:
@@ -182,6 +183,7 @@ def test_backend_that_falls_back_in_the_open_fails_where_the_pool_is_required(
     )
 
 
+@pytest.mark.thorough
 def test_backend_that_falls_back_in_the_open_is_marked_where_it_may(
     flow: Flow, tmp_path: Path
 ) -> None:
@@ -209,6 +211,7 @@ def test_pool_that_is_required_without_an_address_is_not_proven(flow: Flow, tmp_
     )
 
 
+@pytest.mark.thorough
 def test_backend_that_leaves_the_pool_during_a_run_fails_it(flow: Flow, tmp_path: Path) -> None:
     executed = []
 

@@ -111,7 +111,7 @@ def test_requirement_of_the_plan_is_selected_by_its_tag(backend: str, tmp_path: 
     options = ["--include", "P1", "--exclude", "rehearsal", "-v", f"ENDPOINT:{backend}"]
     run = run_robot(tmp_path / "results", *options)
     assert run.returncode == 0
-    assert list(run.passed) == ["Cold Start Meets The Plan"]
+    assert list(run.passed) == ["Cold Start Meets The Plan", "Cold Starts Meet The Plan"]
 
 
 def test_excluded_tests_are_gone_generated_ones_too(backend: str, tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_excluded_tests_are_gone_generated_ones_too(backend: str, tmp_path: Path
     options += [option for tag in ("T5.2", "T4.*", "rehearsal") for option in ("--exclude", tag)]
     run = run_robot(tmp_path / "results", *options, "-v", f"ENDPOINT:{backend}")
     assert run.returncode == 0, run.brief
-    numbers = {test.name.partition(" ")[0] for test in run.tests} - {"Cold"}
+    numbers = {name for test in run.tests if (name := test.name.partition(" ")[0])[1:2].isdigit()}
     assert numbers == {
         "T1.1",
         "T1.2",

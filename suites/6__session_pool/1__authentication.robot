@@ -66,6 +66,14 @@ Caller Without A Token Is Refused
     Pool Should Have Refused The Caller    401    I0    because=there is no token
     Diagnosis Should Say    credentials sent: none
 
+No Session Is Open To A Caller Without A Token
+    [Documentation]    Neither to programs nor to questions, although a caller with a token was served before.
+    [Tags]    R2
+    Share Session Pool
+    Program Should Be Served By A New Session    alice
+    Callers Without A Token Should Be Refused    alice
+    Program Should Be Served By The Same Session    alice
+
 Refusal Is Told Apart Through A Backend Too
     [Documentation]    The backend answers 500; its message tells what the pool said to it.
     [Tags]    R2

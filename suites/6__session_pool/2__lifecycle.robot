@@ -22,11 +22,30 @@ Every Identifier Has A Session Of Its Own
     Program Should Be Served By The Same Session    alice
     Sessions Held Should Be    2
 
+Identifiers That Look Alike Have Sessions Of Their Own
+    [Documentation]    They differ in case, in a hyphen, or in their last character of many.
+    Fill The Pool    alice    ALICE    al-ice
+    ...    one-identifier-of-more-than-32-characters    one-identifier-of-more-than-32-characterz
+    Sessions Held Should Be    5
+
 Session Is Listed While It Lives
     Program Should Be Served By A New Session    alice
     Session Should Be Listed    alice
     Move Pool Clock    301
     Session Should Not Be Listed    alice
+
+Pool Lists The Sessions That It Holds And No Others
+    Fill The Pool    alice    bob
+    List Of Sessions Should Be    alice    bob
+    Stop Session    alice
+    List Of Sessions Should Be    bob
+
+Session Tells When It Was Used Last
+    [Documentation]    Its beginning stays, its end moves along.
+    Program Should Be Served By A New Session    alice
+    Move Pool Clock    100
+    Program Should Be Served By The Same Session    alice
+    Session Should Tell Its Use    alice    age=100    cooldown=300
 
 Session Tells When It Ends
     [Documentation]    As ``expiresAt``, where the specification and built-in pools say ``expireAt``.
@@ -49,6 +68,19 @@ Each Call Restarts The Cooldown
     Program Should Be Served By The Same Session    alice
     Move Pool Clock    200
     Program Should Be Served By The Same Session    alice
+
+Looking At A Session Does Not Keep It
+    [Documentation]    Only calls of the session restart its cooldown.
+    Program Should Be Served By A New Session    alice
+    Move Pool Clock    200
+    Session Should Be Listed    alice
+    Move Pool Clock    200
+    Program Should Be Served By A New Session    alice
+
+Stop Call Ends No Other Session
+    Fill The Pool    alice    bob
+    Stop Session    alice
+    Program Should Be Served By The Same Session    bob
 
 Stop Call Ends A Session At Once
     Program Should Be Served By A New Session    alice

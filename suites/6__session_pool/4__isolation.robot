@@ -39,6 +39,13 @@ Environment Of A Session Stays In It
     Execute In Session    bob    import os; print("LEFT" in os.environ)
     Output Should Be    False\n    because=the environment of one session must not be seen in another
 
+Users Meet Their Own Sessions Throughout
+    [Documentation]    Each call finds what its user left, however often somebody else called in between.
+    Users Should Meet Their Own Sessions    alice    bob    carol    calls=100
+
+Users Meet Their Own Sessions At The Same Time
+    Users Should Meet Their Own Sessions At Once    alice    bob    carol    times=3
+
 Data Of A Stopped Session Never Comes Back
     [Documentation]    The next sessions may come from instances that were ready before; more are looked at than that.
     [Setup]    Share Session Pool For Data

@@ -26,8 +26,16 @@ from codewitness.embedded.callers import USER_HEADER, tell_callers_apart
 from codewitness.embedded.faults import FAULTS, Fault, faulty, find_fault
 from codewitness.embedded.lax_sandbox import LaxSandbox
 from codewitness.embedded.minimal import ISOLATION, OUTPUT_LIMIT, create_minimal_app
+from codewitness.embedded.pool_faults import POOL_FAULTS, PoolFault
 from codewitness.embedded.session_pool_service import PoolSettings, serving_pool
+from codewitness.embedded.transport_faults import (
+    TRANSPORT_FAULTS,
+    TransportFault,
+    find_transport_fault,
+)
+from codewitness.embedded.transport_proxy import serving_transport_proxy
 from codewitness.embedded.validation import LimitCeilings
+from codewitness.execution.endpoint import parse_endpoint
 from codewitness.execution.fallback import FallbackExecutor
 from codewitness.execution.local import LocalExecutor
 from codewitness.execution.model import Executor, PlatformFault
@@ -132,6 +140,22 @@ def _parser(add_commands: Callable[[Any], None] | None) -> argparse.ArgumentPars
     deployments.add_argument(
         "--list", action="store_true", help="print all deployments: name, what is wrong with it"
     )
+    _add_transport_proxy(
+        commands.add_parser(
+            "transport-proxy",
+            help="break the transport between clients and any service",
+            description=(
+                "Stand on the loopback interface in front of a healthy service, and put its "
+                "answers on the wire in one broken way. Prints one JSON line with the URL when it "
+                "is listening and serves until interrupted."
+            ),
+            epilog=(
+                "Example: python libraries/codewitness transport-proxy --to http://host:2000 "
+                "--fault cut-in-body, and in another terminal: robot -v ENDPOINT:<URL printed> "
+                "suites/"
+            ),
+        )
+    )
     _add_benchmark(
         commands.add_parser(
             "benchmark",
@@ -140,13 +164,26 @@ def _parser(add_commands: Callable[[Any], None] | None) -> argparse.ArgumentPars
                 "Measure on this machine, now, and print ratios with intervals: the sandbox "
                 "against a bare process, the embedded backend against its executor, a keyword "
                 "against the bare HTTP call that it makes, the embedded session pool against its "
-                "container called directly."
+                "container called directly, the load engine against a bare client. Prints how "
+                "punctual the load engine is, too."
             ),
         )
     )
     if add_commands is not None:
         add_commands(commands)
     return parser
+
+
+def _add_transport_proxy(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command=_transport_proxy)
+    _add_listening(parser)
+    parser.add_argument("--to", metavar="URL", help="the service to stand in front of")
+    parser.add_argument(
+        "--fault", type=_transport_fault, metavar="NAME", help="what to do to the transport"
+    )
+    parser.add_argument(
+        "--list-faults", action="store_true", help="print all faults: name, group, summary"
+    )
 
 
 def _add_benchmark(parser: argparse.ArgumentParser) -> None:
@@ -301,19 +338,34 @@ def _fault(name: str) -> Fault:
         raise argparse.ArgumentTypeError(error.args[0]) from None
 
 
+def _transport_fault(name: str) -> TransportFault:
+    try:
+        return find_transport_fault(name)
+    except LookupError as error:
+        raise argparse.ArgumentTypeError(error.args[0]) from None
+
+
+# Punctuality is measured for as long as fits to the number of rounds.
+_ROUNDS_A_SECOND = 20
+
+
 def _benchmark(options: argparse.Namespace) -> None:
     # Imported here: a service must not wait for what only this command needs.
     from codewitness.embedded.benchmark import NotMeasured, measure
+    from codewitness.embedded.load_benchmark import WrongAnswers, measure_load_engine
+    from codewitness.embedded.pabot_benchmark import PabotFailed, measure_pabot
 
     try:
         print(measure(options.rounds))
-    except NotMeasured as error:
+        print(measure_load_engine(options.rounds, seconds=options.rounds / _ROUNDS_A_SECOND))
+        print(measure_pabot())
+    except (NotMeasured, WrongAnswers, PabotFailed) as error:
         raise CommandError(str(error)) from None
 
 
 def _backend(options: argparse.Namespace) -> None:
     if options.list_faults:
-        print(_table_of_faults())
+        print(_table_of_faults(FAULTS))
         return
     # One folder holds whatever this process and all it uses create, so that nothing is left.
     with tempfile.TemporaryDirectory(prefix="codewitness-", ignore_cleanup_errors=True) as folder:
@@ -329,10 +381,12 @@ def _backend(options: argparse.Namespace) -> None:
         asyncio.run(_serve(options, details))
 
 
-def _table_of_faults() -> str:
-    width = max(map(len, FAULTS))
+def _table_of_faults(
+    faults: Mapping[str, Fault] | Mapping[str, PoolFault] | Mapping[str, TransportFault],
+) -> str:
+    width = max(map(len, faults))
     return "\n".join(
-        f"{fault.name:{width}}  {fault.group:12}  {fault.summary}" for fault in FAULTS.values()
+        f"{fault.name:{width}}  {fault.group:12}  {fault.summary}" for fault in faults.values()
     )
 
 
@@ -419,6 +473,9 @@ def _port_taken(error: OSError, what: str, option: str) -> UsageError:
 
 
 def _session_pool(options: argparse.Namespace) -> None:
+    if options.list_faults:
+        print(_table_of_faults(POOL_FAULTS))
+        return
     try:
         settings = session_pool_cli.pool_settings(options, _backend_config(options))
     except ValueError as error:
@@ -464,6 +521,34 @@ async def _serve_deployments(options: argparse.Namespace, folder: str) -> None:
         except OSError as error:
             raise _port_taken(error, f"port {options.port}", "--port") from error
         print(json.dumps({**ready_line(served), "folder": folder}), flush=True)
+        await ending.wait()
+
+
+def _transport_proxy(options: argparse.Namespace) -> None:
+    if options.list_faults:
+        print(_table_of_faults(TRANSPORT_FAULTS))
+        return
+    if not options.to or options.fault is None:
+        raise UsageError("give --to URL and --fault NAME; --list-faults has the names")
+    try:
+        target = parse_endpoint(options.to)
+    except ValueError as error:
+        raise UsageError(f"--to: {error}") from None
+    with tempfile.TemporaryDirectory(prefix="codewitness-", ignore_cleanup_errors=True) as folder:
+        tempfile.tempdir = folder
+        asyncio.run(_serve_transport_proxy(options, target.origin, folder))
+
+
+async def _serve_transport_proxy(options: argparse.Namespace, target: str, folder: str) -> None:
+    ending = _watch_for_the_end(options.until_stdin_closes, folder)
+    async with contextlib.AsyncExitStack() as stack:
+        serving = serving_transport_proxy(options.to, options.fault, port=options.port)
+        try:
+            url = await stack.enter_async_context(serving)
+        except OSError as error:
+            raise _port_taken(error, f"port {options.port}", "--port") from error
+        ready = {"url": url, "pid": os.getpid(), "service": "transport proxy", "folder": folder}
+        print(json.dumps({**ready, "to": target, "fault": options.fault.name}), flush=True)
         await ending.wait()
 
 

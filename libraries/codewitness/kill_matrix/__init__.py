@@ -1,0 +1,1 @@
+"""The suite against every fault: which test notices which."""

@@ -20,6 +20,9 @@ SUITES = PROJECT / "suites"
 FEW_CASES = ("-v", "CASES:hello-n-times,unicode-text,queens/sample/*")
 """Options that leave a run some of the test cases: all of them take longer than the rest."""
 
+WITHOUT_LOADS = ("--exclude", "phase-3")
+"""Options that leave out what has measurements of its own, which other tests here try."""
+
 # Settings and credentials of whoever runs the tests must not reach the runs.
 _NOT_INHERITED = (*KNOWN_SETTINGS, "BACKEND_", "AZURE_", "ROBOT_", "HTTP_PROXY", "HTTPS_PROXY")
 

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from codewitness.embedded.service import start_service
-from tests.robot_runs import FEW_CASES, RobotRun, run_robot
+from tests.robot_runs import FEW_CASES, WITHOUT_LOADS, RobotRun, run_robot
 
 BACKENDS: Mapping[str, tuple[str, ...]] = {
     "a": ("--generation", "a", "--output-limit", "1024"),
@@ -90,13 +90,23 @@ ALLOWED = {
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], RobotRun]]:
+def runs(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], RobotRun]]:
     """The whole suite against each backend; two go on at once and must not disturb each other."""
+    loads = () if request.config.getoption("--thorough") else WITHOUT_LOADS
     folder = tmp_path_factory.mktemp("backends")
 
     def run(name: str) -> RobotRun:
         with start_service(["backend", "--port", "0", *BACKENDS[name]]) as service:
-            options = ["-v", f"ENDPOINT:{service.url}", "--exclude", "rehearsal", *FEW_CASES]
+            options = [
+                "-v",
+                f"ENDPOINT:{service.url}",
+                "--exclude",
+                "rehearsal",
+                *FEW_CASES,
+                *loads,
+            ]
             options += ["-v", f"HOSTILE:{name in PISTONS}"]
             return run_robot(folder / name, *options, timeout=400)
 

@@ -48,6 +48,7 @@ def sessions(pool: RunningService) -> list[str]:
     return [session["identifier"] for session in told["sessions"]]
 
 
+@pytest.mark.thorough
 def test_pool_alone_passes_and_its_cooldown_is_waited_for(tmp_path: Path) -> None:
     # A short cooldown would make room again while the full pool is asked.
     options = [*ABOUT_POOL, "--exclude", "costlyANDR2", "-v", "COSTLY:true"]

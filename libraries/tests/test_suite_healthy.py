@@ -16,6 +16,7 @@ from codewitness.target.settings import KNOWN_SETTINGS
 from tests.robot_runs import (
     FEW_CASES,
     PROJECT,
+    WITHOUT_LOADS,
     Outcome,
     RobotRun,
     StartedRobot,
@@ -51,14 +52,15 @@ def both(
 ) -> tuple[RobotRun, RobotRun]:
     """The run of the README, with some of the test cases, and the plan's Phase 1 beside it.
 
-    Without ``--thorough`` rehearsals are left out, which need services of their own: the project's
-    acceptance run has them.
+    Without ``--thorough`` rehearsals and loads are left out, which need services of their own: the
+    project's acceptance run has them.
     """
     missing = [tool for tool in TOOLS if shutil.which(tool) is None]
     assert not missing, f"install {missing} (.ci/run does) for a run without skips"
     folder = tmp_path_factory.mktemp("healthy")
     thorough = request.config.getoption("--thorough")
-    options = FEW_CASES if thorough else (*FEW_CASES, "--exclude", "rehearsal")
+    left_out = () if thorough else ("--exclude", "rehearsal", *WITHOUT_LOADS)
+    options = (*FEW_CASES, *left_out)
     with (
         StartedRobot(folder / "whole", *options, suites="suites/", cwd=PROJECT) as whole,
         StartedRobot(
@@ -66,6 +68,7 @@ def both(
             "--include",
             "must",
             *FEW_CASES,
+            *WITHOUT_LOADS,
             environ=environment(USE_LOCAL_EXECUTOR="true"),
         ) as local,
     ):
@@ -109,6 +112,7 @@ def test_phase_1_has_no_sessions(local: RobotRun) -> None:
     assert "sessions" in skipped[NEEDS_SESSIONS].message
 
 
+@pytest.mark.thorough
 def test_skips_are_those_kept_in_git(whole: RobotRun, capsys: pytest.CaptureFixture[str]) -> None:
     kept = PROJECT / "variables" / "expected_skips.txt"
     differing = compare_skips.main([str(whole.folder / "output.xml"), str(kept)])
@@ -216,7 +220,7 @@ def test_local_run_holds_the_plan_alone(local: RobotRun, every_test: tuple[Outco
     assert local.returncode == 0, local.brief
     assert all("must" in test.tags for test in local.tests)
     assert {test.name for test in local.tests} == {
-        test.name for test in every_test if "must" in test.tags
+        test.name for test in every_test if "must" in test.tags and "phase-3" not in test.tags
     }
     assert set(local.skipped) == {NEEDS_SESSIONS}
     assert local.metadata["Tested"].startswith("local executor: embedded backend →")

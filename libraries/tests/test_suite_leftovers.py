@@ -16,7 +16,14 @@ import psutil
 import pytest
 from robot.api import ExecutionResult
 
-from tests.robot_runs import FEW_CASES, PROJECT, StartedRobot, environment, wait_until
+from tests.robot_runs import (
+    FEW_CASES,
+    PROJECT,
+    WITHOUT_LOADS,
+    StartedRobot,
+    environment,
+    wait_until,
+)
 
 SOON = 10.0
 """Seconds within which everything must be gone, on a machine that is busy."""
@@ -125,7 +132,7 @@ def test_orphans_are_seen(remains: Remains) -> None:
 
 
 def test_two_runs_at_once_of_which_one_is_killed(tmp_path: Path, remains: Remains) -> None:
-    options = ["--include", "must", *FEW_CASES]
+    options = ["--include", "must", *FEW_CASES, *WITHOUT_LOADS]
     first = StartedRobot(tmp_path / "a", *options, environ=remains.environment("a"))
     second = StartedRobot(tmp_path / "b", *options, environ=remains.environment("b"))
     with first, second:

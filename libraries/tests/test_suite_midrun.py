@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from codewitness.embedded.service import start_service
 from tests.front_door import Call, FrontDoor, Reply
-from tests.robot_runs import FEW_CASES, RobotRun, StartedRobot
+from tests.robot_runs import FEW_CASES, WITHOUT_LOADS, RobotRun, StartedRobot
 
 ENDED = "T1.3 Variable Assignment And Output"
 """The test whose start on the console is the middle of a run."""
@@ -24,8 +25,13 @@ NEEDS_NO_SERVICE = {
 """Tests whose outcome is known before the service breaks, or does not depend on it."""
 
 
-OF_THE_TARGET = ("--exclude", "rehearsal", *FEW_CASES)
+OF_THE_TARGET = ("--exclude", "rehearsal", *FEW_CASES, *WITHOUT_LOADS)
 """Options that leave the tests of the target alone."""
+
+SOME_SECTIONS = tuple(
+    option for section in ("1 *", "3 *", "7 *", "8 *") for option in ("--suite", section)
+)
+"""Options for sections that must not wait for a service in vain, those with loads among them."""
 
 
 def services_of(robot: StartedRobot) -> list[psutil.Process]:
@@ -43,7 +49,7 @@ def fails_fast(run: RobotRun, *says: str) -> None:
     rest = run.tests[failed.index(True) :]
     assert len(rest) > 100
     for test in rest:
-        if test.status == "SKIP" and "phase-3" in test.tags:
+        if test.status == "SKIP" and re.match("Costly|Dangerous", test.message):
             continue
         # Tests of the pool ask it directly, and the walk tells in its own way what is broken.
         if test.name not in NEEDS_NO_SERVICE and "6 Session Pool" not in test.full_name:
@@ -54,9 +60,7 @@ def fails_fast(run: RobotRun, *says: str) -> None:
 
 
 def test_embedded_backend_that_is_killed(tmp_path: Path) -> None:
-    # Loads go to an embedded flow of their own.
-    options = [*OF_THE_TARGET, "--exclude", "phase-3"]
-    with StartedRobot(tmp_path / "results", *options) as robot:
+    with StartedRobot(tmp_path / "results", *OF_THE_TARGET) as robot:
         robot.wait_for(ENDED)
         (service,) = services_of(robot)
         service.kill()
@@ -87,7 +91,7 @@ def test_backend_that_hangs(tmp_path: Path) -> None:
         return None
 
     with start_service(["backend", "--port", "0"]) as service, FrontDoor(service.url, hang) as door:
-        options = ["-v", f"ENDPOINT:{door.url}", "-v", "REQUEST_DEADLINE:2", *OF_THE_TARGET]
+        options = ["-v", f"ENDPOINT:{door.url}", "-v", "REQUEST_DEADLINE:2", *SOME_SECTIONS]
         try:
             with StartedRobot(tmp_path / "results", *options) as robot:
                 run = robot.finish(180)

@@ -68,6 +68,10 @@ def test_each_group_is_among_some_faults() -> None:
         (replace(KILLED, exit_code=252, failed={}), "survived: exit code 252"),
         (replace(KILLED, failed={"T1.2": "differs"}), "did not fail: T1.1"),
         (replace(KILLED, failed={"T1.1": "Something"}), "lacks: stdout"),
+        (
+            replace(KILLED, failed={"T1.1": "No test of this run passed: everything was skipped"}),
+            "was skipped: T1.1",
+        ),
     ],
 )
 def test_fault_is_noticed_by_the_claiming_test_in_its_words(tried: Tried, complaint: str) -> None:

@@ -50,3 +50,16 @@ def test_skips_are_compared_both_ways(
     expected.write_text(listed)
     assert compare_skips.main([str(output), str(expected)]) == status
     assert said in capsys.readouterr().out.splitlines()
+
+
+def test_measurement_without_a_verdict_is_told_and_no_difference(
+    output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    undecided = tmp_path / "output.xml"
+    text = output.read_text(encoding="utf-8")
+    undecided.write_text(text.replace("no sessions here", "INCONCLUSIVE: too few"))
+    nothing = tmp_path / "expected.txt"
+    nothing.write_text("")
+    assert compare_skips.main([str(undecided), str(nothing)]) == 0
+    said = capsys.readouterr().out
+    assert "undecided on this machine: Example.Is Skipped: INCONCLUSIVE: too few" in said

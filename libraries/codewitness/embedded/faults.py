@@ -604,7 +604,7 @@ def _files() -> list[Fault]:
             "files-last-is-program",
             "runs the last file instead of the first",
             lambda it: replace(it, files=it.files[::-1]) if it.files[-1].encoding == "utf8" else it,
-            claimed_by="First File Is The Program",
+            claimed_by="Further Files Lie Beside The Program",
         ),
         fault(
             "program-is-not-main",
@@ -1073,9 +1073,14 @@ def _bad_requests() -> list[Fault]:
                 claimed_by,
             )
         )
-    for known, kind, claimed_by in (
-        (False, "language", "Unknown Language Is Refused"),
-        (True, "version", "Unknown Version Of A Known Language Is Refused"),
+    for known, kind, accepted, crashed in (
+        (False, "language", "Unknown Language Is Refused", "Unknown Language Is Refused"),
+        (
+            True,
+            "version",
+            "Unknown Version Is Refused",
+            "Unknown Version Of A Known Language Is Refused",
+        ),
     ):
         faults.append(
             Fault(
@@ -1084,7 +1089,7 @@ def _bad_requests() -> list[Fault]:
                 "bad requests",
                 (kind,),
                 spoiler=spoiling.unknown_runtime_gets(_run_anyway, language_known=known),
-                claimed_by=claimed_by,
+                claimed_by=accepted,
             )
         )
         faults.append(
@@ -1094,7 +1099,7 @@ def _bad_requests() -> list[Fault]:
                 "bad requests",
                 (kind,),
                 spoiler=spoiling.unknown_runtime_gets(_crash, language_known=known),
-                claimed_by=claimed_by,
+                claimed_by=crashed,
             )
         )
     faults.append(

@@ -30,6 +30,8 @@ _LONGEST_MESSAGE = 4000
 _NOT_INHERITED = (*KNOWN_SETTINGS, "BACKEND_", "AZURE_", "ROBOT_", "HTTP_PROXY", "HTTPS_PROXY")
 # What Robot Framework writes on tests that it does not run any more.
 _NOT_RUN = "Test execution stopped"
+# A run in which everything was skipped fails at its last test, which has noticed nothing.
+_NOTHING_PASSED = "No test of this run passed: everything was skipped"
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ class Tried:
         message = self.failed.get(fault.claimed_by)
         if message is None:
             return f"the test that claims it did not fail: {fault.claimed_by}"
+        if message.startswith(_NOTHING_PASSED):
+            return f"the test that claims it was skipped: {fault.claimed_by}"
         missing = [word for word in fault.words if word.lower() not in message.lower()]
         return f"its message lacks: {', '.join(missing)}" if missing else ""
 

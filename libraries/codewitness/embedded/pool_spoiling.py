@@ -210,19 +210,22 @@ class EveryOtherIsTheOneBefore:
 
     def __init__(self, inner: Instances[Any]) -> None:
         self._inner = inner
-        self._numbers = itertools.count()
-        self._before: Any = None
+        self._again: Any = None
+        self._one_at_a_time = asyncio.Lock()
 
     async def start(self) -> Any:
         """Return an instance, every other time the one before."""
-        if next(self._numbers) % 2 == 0 or self._before is None:
-            self._before = await self._inner.start()
-        return self._before
+        async with self._one_at_a_time:
+            if self._again is not None:
+                again, self._again = self._again, None
+                return again
+            self._again = await self._inner.start()
+            return self._again
 
     async def stop(self, instance: Any) -> None:
         """End an instance, whoever else has it."""
-        if instance is self._before:
-            self._before = None
+        if instance is self._again:
+            self._again = None
         await self._inner.stop(instance)
 
     async def close(self) -> None:

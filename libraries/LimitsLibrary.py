@@ -26,6 +26,14 @@ from codewitness.reporting.visible import size_of
 from codewitness.target.capabilities import ceiling_in
 
 _LONG_SLEEP = "import time\nprint('{nonce}', flush=True)\ntime.sleep(8)\nprint('woke up')\n"
+_COUNTS_TIME = """\
+import time
+start = time.monotonic()
+print('{nonce}', flush=True)
+while time.monotonic() < start + 4:
+    time.sleep(0.02)
+    print(time.monotonic() - start, flush=True)
+"""
 _LONG_LOOP = (
     "import time\nprint('{nonce}', flush=True)\nend = time.time() + 8\n"
     "while time.time() < end:\n    pass\nprint('woke up')\n"
@@ -66,6 +74,7 @@ _LIMIT_CLAUSE = "Piston v2 contract, section 4: limits and how an overrun shows"
 _STDIN_SIZES = (1 << 20, 1 << 18, 90_000, 1 << 16, 1 << 14, 1 << 12, 1 << 10)
 _UNASKED_LIMIT = 3.0
 _WAY_THERE_AND_BACK = 2.0
+_LATE = 0.5
 
 
 @library(scope="TEST", version=__version__, auto_keywords=False)
@@ -147,6 +156,37 @@ class LimitsLibrary:
                     "one fixed limit was applied to both",
                 ),
                 *self._program(),
+            )
+
+    @keyword(tags=["limits"])
+    def run_timeout_should_not_be_rounded(self, run_timeout: int) -> None:
+        """Executes a program that prints how long it has run, and asks for ``run_timeout``.
+
+        ``run_timeout`` is in milliseconds, and a little more than whole seconds. Fails if the
+        program ran on for more than half a second. Skips where the service does not keep what a
+        program printed before it was stopped.
+        """
+        request = _python(
+            _COUNTS_TIME.format(nonce=run_context.nonce()), Limits(run_timeout=run_timeout)
+        )
+        result = _execute(request, "a program stopped at run_timeout")
+        printed = result.run.stdout.split()[1:]
+        if not printed:
+            run_context.skip("What a program printed before it was stopped is not kept.")
+        ran = float(printed[-2] if len(printed) > 1 else printed[-1])
+        logger.info(f"The program counted {ran:.2f} s: {result.run.ending}")
+        if ran > run_timeout / 1000 + _LATE:
+            run_context.fail(
+                Mismatch(
+                    "run_timeout",
+                    "is the one asked for",
+                    f"a program stopped after {run_timeout / 1000:g} s",
+                    f"by its own clock it ran for {ran:.2f} s",
+                    "Piston v2 contract, section 1: run_timeout is in milliseconds",
+                    "the limit was rounded, or is looked at too seldom",
+                ),
+                request,
+                result,
             )
 
     @keyword(tags=["limits"])

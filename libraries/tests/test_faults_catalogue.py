@@ -151,6 +151,11 @@ def killed_by_signal(client: Client) -> Any:
     return client.run("import os; os.kill(os.getpid(), 11)")["code"]
 
 
+def killed_by_broken_pipe(client: Client) -> Any:
+    code = "import os, signal; signal.signal(13, signal.SIG_DFL); os.kill(os.getpid(), 13)"
+    return client.run(code)["code"]
+
+
 def compile_error(client: Client) -> Any:
     return client.run("int main( {", language="c")["code"] == 0
 
@@ -165,6 +170,7 @@ READS = {"name": "main.py", "content": "print(open('data').read())"}
 DATA = {"name": "data", "content": "aGk=", "encoding": "base64"}
 HEX_DATA = {"name": "data", "content": "6869", "encoding": "hex"}
 SAYS_NAME = {"name": "main.py", "content": "import os; print(os.path.basename(__file__))"}
+LISTS = {"name": "main.py", "content": "import os; print(sorted(os.listdir()))"}
 OTHER = {"name": "other.py", "content": "print('other')"}
 
 
@@ -527,6 +533,10 @@ CASES = {
     "exit-code-null-on-success": changes_codes([0, 1], [None, 1]),
     "exit-code-always-0": changes_codes([0, 42], [0, 0]),
     "exit-code-0-becomes-1": changes_codes([0, 3], [1, 3]),
+    "exit-code-124-becomes-timeout": Case(
+        ending("exit(124)"), ("", 124, None), ("", None, "SIGKILL")
+    ),
+    "broken-pipe-as-success": Case(killed_by_broken_pipe, 141, 0),
     "signal-death-as-success": Case(killed_by_signal, 139, 0),
     "signal-on-success": Case(lambda client: client.run("")["signal"], None, "SIGTERM"),
     "compile-errors-hidden": Case(compile_error, False, True),
@@ -542,6 +552,7 @@ CASES = {
     "stdin-crlf-to-lf": changes_stdin("a\r\n", "a\n"),
     "stdin-latin-1": changes_stdin("é\n", "Ã©\n"),
     "stdin-emoji-lost": changes_stdin("é😀\n", "é\n"),
+    "stdin-byte-order-mark-lost": changes_stdin("\ufeffa\n", "a\n"),
     "stdin-nfc-normalised": changes_stdin(DECOMPOSED + "\n", "é\n"),
     "stdin-must-be-read": Case(
         lambda client: [client.run(code, stdin="a")["code"] for code in ("print(1)", ECHO)],
@@ -568,6 +579,11 @@ CASES = {
         "hi\n",
     ),
     "working-directory-elsewhere": Case(several_files(READS, DATA), "hi\n", ""),
+    "files-leading-dot-lost": Case(
+        several_files(LISTS, {"name": ".a", "content": ""}),
+        "['.a', 'main.py']\n",
+        "['a', 'main.py']\n",
+    ),
     "files-names-ignored": Case(
         lambda client: several_files(SAYS_NAME)(client) == "main.py\n", True, False
     ),
@@ -593,6 +609,9 @@ CASES = {
     "invalid-utf8-fails": Case(ends("import os; os.write(1, b'a\\xffb')"), (0, None, ""), (
         1, "RE", "'utf-8' codec can't decode byte 0xff in position 1: invalid start byte\n")),
     "invalid-utf8-dropped": Case(writes(b"a\xffb"), "a\ufffdb", "ab"),
+    "invalid-utf8-of-stderr-dropped": Case(
+        lambda client: client.run("import os; os.write(2, b'a\\xffb')")["stderr"], "a\ufffdb", "ab"
+    ),
     "nul-cuts-output": changes_stdout("a\0b", "a"),
     "nul-dropped": changes_stdout("a\0b", "ab"),
     "ansi-stripped": changes_stdout("\x1b[1;31mred\x1b[0m", "red"),
@@ -608,6 +627,7 @@ CASES = {
     "run-timeout-ignored": runs_out_of_time(IDLE, WHOLE),
     "run-timeout-ignored-when-busy": runs_out_of_time(BUSY, WHOLE),
     "run-timeout-ignored-when-idle": runs_out_of_time(IDLE, WHOLE),
+    "run-timeout-in-whole-seconds": Case(ending(IDLE, run_timeout=1100), STOPPED, WHOLE),
     "run-timeout-too-early": Case(ending(IDLE, run_timeout=2400), WHOLE, STOPPED),
     "timeout-as-success": runs_out_of_time(IDLE, ("a\n", 0, None)),
     "timeout-as-exit-code-1": runs_out_of_time(IDLE, ("a\n", 1, None)),

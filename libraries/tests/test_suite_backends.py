@@ -190,6 +190,7 @@ def test_nothing_else_fails_on_a_minimal_backend(runs: Callable[[str], RobotRun]
         "Client 1 Of 10 And All Ten Together",
         "Sessions Keep Nothing Of The Soak",
         "No Program Reaches Out",
+        "Bytes That Are Not Utf-8 Do Not Break Stderr",
         "Terminal Sequences And Control Characters Do No Harm",
         "Language In Other Case Is Refused",
         "Unknown Version Of A Known Language Is Refused",

@@ -78,6 +78,11 @@ Bytes That Are Not Utf-8 Do Not Break The Answer
     Stdout Should Contain    \ufffd    because=a byte that is not UTF-8 is replaced by U+FFFD, not dropped
     Exit Code Should Be    0
 
+Bytes That Are Not Utf-8 Do Not Break Stderr
+    Execute Python    import os; os.write(2, b"${NONCE} \\xff\\xfe end")
+    Stderr Should Contain    ${NONCE} \ufffd    because=a byte that is not UTF-8 is replaced by U+FFFD, not dropped
+    Stderr Should Contain    end    because=bytes that are not UTF-8 must not cost the rest of stderr
+
 Character Written In Two Pieces Stays One
     [Documentation]    Piston itself decodes what arrives piece by piece and shows U+FFFD for a split character.
     Character Written In Two Pieces Should Stay One

@@ -31,6 +31,10 @@ Windows Line Ends Of Stdin Arrive
 Letters Of Stdin Arrive
     Stdin Should Reach The Program Exactly    umlauts äöüß, Greek αβγ, CJK 漢字\n
 
+Byte Order Mark Of Stdin Arrives
+    Execute Python    import sys; print(sys.stdin.buffer.read().hex())    stdin=\ufeff${NONCE}
+    Stdout Should Contain    efbbbf    because=stdin reaches the program as it was sent, to the byte
+
 Emoji Of Stdin Arrive
     Stdin Should Reach The Program Exactly    emoji 😀 👩‍💻 🇩🇪\n
 

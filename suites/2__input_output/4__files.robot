@@ -27,6 +27,12 @@ Files May Lie In Sub-Folders
     Execute Python    from pack import reader; print(reader.read())    file_name=main.py
     Stdout Should Be    ${NONCE}\n    because=a file name may have folders in it
 
+File Names May Begin With A Dot
+    Requires Capability    files
+    Add File    .config/.data    ${NONCE}
+    Execute Python    print(open(".config/.data").read())    file_name=main.py
+    Stdout Should Be    ${NONCE}\n    because=a file name may begin with a dot, and its folder's, too
+
 Base64 Content Is Decoded
     Capability Should Be Honoured    base64
 

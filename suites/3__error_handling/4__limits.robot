@@ -17,6 +17,11 @@ Run Timeout Is The One Asked For
     Requires Capability    run_timeout
     Run Timeout Should Be The One Asked For
 
+Run Timeout Is Not Rounded
+    [Documentation]    It is given in milliseconds. The program's own clock counts, not the way there and back.
+    Requires Capability    run_timeout
+    Run Timeout Should Not Be Rounded    1100
+
 Sleeping Program Is Stopped At Its Run Timeout
     Program Should Be Stopped At Its Run Timeout    sleeping
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import difflib
+import math
 import re
 import shlex
 import time
@@ -327,6 +328,27 @@ def _exit_codes() -> list[Fault]:
             claimed_by="T1.1 Simple Print Statement",
         ),
         fault(
+            "exit-code-124-becomes-timeout",
+            "reports a program that leaves with 124 as stopped at its time limit",
+            spoiling.changed_run(
+                lambda run: replace(run, code=None, signal="SIGKILL") if run.code == 124 else run
+            ),
+            claimed_by="Exit Code That May Stand For A Time Limit Is Exact",
+        ),
+        fault(
+            "broken-pipe-as-success",
+            "answers exit code 0 for programs that a broken pipe killed",
+            spoiling.changed_run(
+                lambda run: (
+                    replace(run, code=0, signal=None, status=None, message=None)
+                    if run.signal == "SIGPIPE"
+                    else run
+                )
+            ),
+            "signal",
+            claimed_by="Broken Pipe Is Told",
+        ),
+        fault(
             "signal-death-as-success",
             "answers exit code 0 for programs that a signal killed",
             spoiling.changed_run(
@@ -452,6 +474,13 @@ def _stdin() -> list[Fault]:
             "drops characters beyond the basic plane from stdin",
             stdin(lambda it: "".join(c for c in it if c <= "\uffff")),
             claimed_by="Emoji Of Stdin Arrive",
+        ),
+        fault(
+            "stdin-byte-order-mark-lost",
+            "takes a byte order mark at the beginning of stdin away",
+            stdin(lambda it: it.removeprefix("\ufeff")),
+            "stdin",
+            claimed_by="Byte Order Mark Of Stdin Arrives",
         ),
         fault(
             "stdin-nfc-normalised",
@@ -593,6 +622,18 @@ def _files() -> list[Fault]:
             spoiler=spoiling.changed_request(_let_out),
             middleware=lambda: spoiling.changed_body(_disguised),
             claimed_by="File Name That Leaves The Job Folder Does No Harm",
+        ),
+        fault(
+            "files-leading-dot-lost",
+            "takes dots and slashes away from the beginning of file names",
+            lambda it: replace(
+                it,
+                files=tuple(
+                    replace(file, name=file.name.lstrip("./") if file.name else None)
+                    for file in it.files
+                ),
+            ),
+            claimed_by="File Names May Begin With A Dot",
         ),
         fault(
             "files-names-ignored",
@@ -761,6 +802,13 @@ def _bytes() -> list[Fault]:
             claimed_by="Bytes That Are Not Utf-8 Do Not Break The Answer",
         ),
         fault(
+            "invalid-utf8-of-stderr-dropped",
+            "drops bytes of stderr that are not UTF-8",
+            spoiling.changed_stderr(lambda it: it.decode("utf-8", "ignore").encode()),
+            "stderr",
+            claimed_by="Bytes That Are Not Utf-8 Do Not Break Stderr",
+        ),
+        fault(
             "nul-cuts-output",
             "ends stdout at the first NUL byte",
             raw(lambda it: it.partition(b"\0")[0]),
@@ -905,6 +953,21 @@ def _limits() -> list[Fault]:
             spoiling.rerun_without_limit(lambda run: not mostly_busy(run)),
             "run_timeout",
             claimed_by="Run Timeout Has An Effect",
+        ),
+        fault(
+            "run-timeout-in-whole-seconds",
+            "rounds run_timeout up to whole seconds",
+            spoiling.changed_request(
+                lambda it: replace(
+                    it,
+                    limits=replace(
+                        it.limits,
+                        run_timeout=math.ceil((it.limits.run_timeout or 3000) / 1000) * 1000,
+                    ),
+                )
+            ),
+            "run_timeout",
+            claimed_by="Run Timeout Is Not Rounded",
         ),
         fault(
             "run-timeout-too-early",

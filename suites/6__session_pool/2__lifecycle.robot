@@ -28,6 +28,15 @@ Identifiers That Look Alike Have Sessions Of Their Own
     ...    one-identifier-of-more-than-32-characters    one-identifier-of-more-than-32-characterz
     Sessions Held Should Be    5
 
+Longest Identifier Has A Session
+    [Documentation]    With the token of the test it has 128 characters.
+    Program Should Be Served By A New Session
+    ...    an-identifier-may-have-as-many-as-128-characters-and-this-one-has-all-of-them-and-is-served-as-any-others
+
+Session That Is Used Again And Again Goes On
+    Program Should Be Served By A New Session    alice
+    Session Should Stay While It Is Used    alice    times=6
+
 Session Is Listed While It Lives
     Program Should Be Served By A New Session    alice
     Session Should Be Listed    alice

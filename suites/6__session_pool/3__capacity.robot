@@ -20,6 +20,11 @@ Identifier Beyond The Maximum Is Refused And Diagnosed
     Refusal Should Be Explained    C1    reuse one identifier per user or worker
     Sessions Held Should Be    2
 
+Ready Sessions Do Not Raise The Maximum
+    Start Session Pool    max_sessions=3    ready_sessions=2
+    Fill The Pool    alice    bob    carol
+    Program Should Be Refused For Want Of Capacity    dave
+
 Full Pool Still Serves Those Who Have A Session
     Fill The Pool    alice    bob
     Program Should Be Refused For Want Of Capacity    carol

@@ -202,6 +202,13 @@ def _identifiers() -> list[PoolFault]:
             through(pool_spoiling.renamed(lambda it: it[:32])),
         ),
         fault(
+            "longest-identifier-refused",
+            "refuses identifiers of 128 characters, which are the longest",
+            "Longest Identifier Has A Session",
+            through(pool_spoiling.renamed(lambda it: f"{it}+" if len(it) == 128 else it)),
+            "400",
+        ),
+        fault(
             "identifier-punctuation-dropped",
             "takes identifiers for the same that differ in hyphens, dots and underscores",
             alike,
@@ -288,6 +295,12 @@ def _lifecycle() -> list[PoolFault]:
             "counts the cooldown from a session's first call",
             "Each Call Restarts The Cooldown",
             pool_spoiling.NotRestarted,
+        ),
+        fault(
+            "session-has-a-greatest-age",
+            "ends sessions three cooldowns after their first call, however much they are used",
+            "Session That Is Used Again And Again Goes On",
+            pool_spoiling.EndsOldSessions,
         ),
         fault(
             "cooldown-restarted-by-looking",
@@ -498,6 +511,17 @@ def _capacity() -> list[PoolFault]:
             "gives sessions to more identifiers than it may have",
             by(larger(by=100)),
             refused,
+            "429",
+        ),
+        fault(
+            "maximum-raised-by-the-stock",
+            "gives a session more than it may where several instances are kept ready",
+            by(
+                pool_spoiling.other_rules(
+                    lambda it: replace(it, maximum=it.maximum + (it.ready > 1))
+                )
+            ),
+            "Ready Sessions Do Not Raise The Maximum",
             "429",
         ),
         fault(

@@ -110,6 +110,13 @@ class NotRestarted(Pool):
         return session.created + self._lasts
 
 
+class EndsOldSessions(Pool):
+    """Ends sessions three cooldowns after their allocation, however much they are used."""
+
+    def _expiry(self, session: _Session) -> float:
+        return min(super()._expiry(session), session.created + 3 * self._lasts)
+
+
 class EndsBusySessions(Pool):
     """Lets sessions cool down while they work."""
 

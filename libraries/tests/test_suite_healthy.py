@@ -227,9 +227,9 @@ def test_local_run_holds_the_plan_alone(local: RobotRun, every_test: tuple[Outco
     assert "(USE_LOCAL_EXECUTOR, environment)" in local.metadata["Tested"]
 
 
-def test_only_the_plan_says_must(whole: RobotRun) -> None:
+def test_only_the_plan_says_must(every_test: tuple[Outcome, ...]) -> None:
     unnumbered = [
-        test for test in whole.tests if "must" in test.tags and not re.match(r"T\d\.\d ", test.name)
+        test for test in every_test if "must" in test.tags and not re.match(r"T\d\.\d ", test.name)
     ]
     assert unnumbered
     # Its requirements without a number of a test.

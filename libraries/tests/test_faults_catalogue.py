@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
-import os
 import socket
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,7 +21,6 @@ from aiohttp import web
 from codewitness.embedded.backend import create_app
 from codewitness.embedded.faults import FAULTS, Fault, faulty, find_fault
 from codewitness.execution.local import LocalExecutor
-from codewitness.target.own_resources import look_at
 
 JSON = {"Content-Type": "application/json"}
 
@@ -256,6 +255,7 @@ def ending(code: str, **limits: float) -> Probe:
 IDLE = "import time; print('a', flush=True); time.sleep(1.2); print('b')"
 BUSY = """\
 import time
+import tracemalloc
 print('a', flush=True)
 end = time.process_time() + 0.7
 while time.process_time() < end: pass
@@ -486,10 +486,14 @@ def is_slow(client: Client) -> Any:
 
 
 def keeps_memory(client: Client) -> Any:
-    before = look_at([os.getpid()]).memory
-    for _ in range(20):
-        client.run("")
-    return look_at([os.getpid()]).memory - before > 10
+    # The service runs in this process, whose size depends on what was here before.
+    tracemalloc.start()
+    try:
+        for _ in range(20):
+            client.run("")
+        return tracemalloc.get_traced_memory()[0] > 10 << 20
+    finally:
+        tracemalloc.stop()
 
 
 DECOMPOSED = "e\u0301"
